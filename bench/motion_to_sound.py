@@ -1,0 +1,97 @@
+"""From a frame handed in to the first packet that plays its scene: the live loop with real threads and a real clock.
+
+Frames come at camera rate. Each is stamped when it is put into the mailbox; the audio thread says for every packet
+which scene it rendered. A packet begins to move its sources within itself, so its end is when the new place is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.report import Report, percentiles
+from engines.soundscape import Soundscape
+from engines.spatial.bank import load_bank
+from engines.spatial.layouts import make_layout
+from engines.specs import Frame, Scene
+from engines.synthetic.scenes import make_scene
+from engines.synthetic.stage import Painter
+from engines.warmup import warm_up
+from stream.clock import MonotonicClock
+from stream.inputs.base import VideoInfo
+from stream.live import Live, LiveOptions
+from stream.playout import Playout
+
+BUDGET_P50_MS, BUDGET_P99_MS = 40.0, 80.0
+_SCENES = ("street", "passby", "crowd?n=8")
+_FPS = 30.0
+
+
+def run(bank: Path, seconds: float = 20.0, quick: bool = False) -> Report:
+    """Measure three scenes.
+
+    Args:
+        bank: directory of a room's impulse responses.
+        seconds: per scene.
+        quick: one scene for two seconds.
+    """
+    report = Report("motion-to-sound")
+    layout = make_layout("5.1")
+    warm_up((layout,))
+    everything: list[float] = []
+    realtime = False
+    for name in _SCENES[:1] if quick else _SCENES:
+        latencies, realtime = asyncio.run(_one(name, bank, 2.0 if quick else seconds))
+        everything += latencies
+        report.rows.append({"scene": name, **percentiles(latencies)})
+    total = percentiles(everything)
+    report.rows.append({"scene": "all", **total})
+    report.passed = total["p50"] <= BUDGET_P50_MS and total["p99"] <= BUDGET_P99_MS
+    report.notes.append(f"milliseconds; budget p50 <= {BUDGET_P50_MS:g}, p99 <= {BUDGET_P99_MS:g}")
+    report.notes.append(f"audio thread {'has' if realtime else 'does not have'} real-time priority; {_FPS:g} frames/s")
+    return report
+
+
+async def _one(name: str, bank: Path, seconds: float) -> tuple[list[float], bool]:
+    scene = make_scene(f"{name}{'&' if '?' in name else '?'}fps={_FPS:g}&seconds={seconds}")
+    painter = Painter(scene.stage)
+    pictures = [painter.paint(i / _FPS, i)[0] for i in range(round(seconds * _FPS))]
+    camera = scene.stage.camera
+    info = VideoInfo(camera.width_px, camera.height_px, _FPS, None, live=True, hfov_deg=camera.hfov_deg)
+    clock = MonotonicClock()
+    live = Live([], LiveOptions(), clock, dict)
+    heard_s: dict[int, float] = {}
+
+    def tap(index: int, scene: Scene) -> None:
+        # The time stamp of a scene is that of its frame.
+        heard_s.setdefault(round(scene.t_s * _FPS), time.monotonic())
+
+    layout = make_layout("5.1")
+    playout = Playout(Soundscape(load_bank(bank), ()), {"5.1": layout}, live.scene, clock, tap)
+    # A listener, so that packets are really encoded.
+    playout.fanouts["5.1"].subscribe()
+    put_s: list[float] = []
+    playout.start()
+    await live.start()
+    try:
+        await _feed(pictures, live.hand_in, info, put_s)
+        await asyncio.sleep(0.3)
+    finally:
+        await live.stop()
+        await asyncio.to_thread(playout.stop)
+    latencies = [
+        1000 * (heard_s[number] - at_s) for number, at_s in enumerate(put_s) if number in heard_s and number > 5
+    ]
+    return latencies, playout.stats.realtime
+
+
+async def _feed(
+    pictures: list, hand_in: Callable[[Frame, VideoInfo], None], info: VideoInfo, put_s: list[float]
+) -> None:
+    start_s = time.monotonic()
+    for index, rgb in enumerate(pictures):
+        await asyncio.sleep(max(0.0, start_s + index / _FPS - time.monotonic()))
+        put_s.append(time.monotonic())
+        hand_in(Frame(rgb, index, index / _FPS), info)

@@ -1,0 +1,1 @@
+"""Dry blocks + Scene -> wet block: rooms, convolution, panning, layouts, loudness."""

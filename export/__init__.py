@@ -1,0 +1,1 @@
+"""Offline work: what live code only loads. Rooms -> banks of impulse responses."""

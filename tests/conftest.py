@@ -1,0 +1,66 @@
+"""Coroutine tests, and the promise that no test leaves a task or a thread behind."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from engines.spatial.bank import RirBank, load_bank
+from engines.spatial.rooms import PRESETS
+from export.rir_bank import ensure_bank
+
+_GRACE_S = 5.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests, and fail those that leave tasks running."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+
+    async def run() -> None:
+        await pyfuncitem.obj(**arguments)
+        deadline = time.monotonic() + _GRACE_S
+        while others := [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]:
+            assert time.monotonic() < deadline, f"tasks left running: {others}"
+            await asyncio.sleep(0.02)
+
+    asyncio.run(run())
+    return True
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves a thread behind."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + _GRACE_S
+    while left := [t for t in threading.enumerate() if t not in before and not t.name.startswith("pytest")]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"threads left running: {left}")
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def bank_dir(tmp_path_factory: pytest.TempPathFactory):
+    """Directory of a real bank: the default room."""
+    return ensure_bank(PRESETS["living-room"], tmp_path_factory.mktemp("rooms"))
+
+
+@pytest.fixture(scope="session")
+def bank(bank_dir) -> RirBank:
+    """The default room's bank."""
+    return load_bank(bank_dir)
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> RirBank:
+    """Another room's bank."""
+    return load_bank(ensure_bank(PRESETS["studio"], tmp_path_factory.mktemp("studio")))
