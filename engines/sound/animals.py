@@ -94,7 +94,9 @@ class Cat(BlockVoice):
         rng = self.rng
         self._wait_s -= BLOCK_S
         if self._wait_s <= 0.0:
-            self._wait_s = self._miaow() + rng.uniform(0.5, 1.2) * (1.5 - self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            self._wait_s = (
+                self._miaow() + rng.uniform(0.5, 1.2) * (1.5 - self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            )
         purr = clamp(1.0 + 0.216 * self._breath.step(), 0.2, 1.8)
         self._purr.set(0, 0.0273 * purr, 221.0, 1.0)
         self._purr.grit(0, 1.0, 22.4)
@@ -136,7 +138,9 @@ class Cow(BlockVoice):
         rng = self.rng
         self._wait_s -= BLOCK_S
         if self._wait_s <= 0.0:
-            self._wait_s = self._moo() + rng.uniform(0.6, 1.6) * (1.5 - self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            self._wait_s = (
+                self._moo() + rng.uniform(0.6, 1.6) * (1.5 - self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            )
         self._grass.set(0, 3.96, 0.0211, 0.0462, 1482.7, 0.359, spread_octaves=1.16)
         self._grass.set(1, 5.71, 0.00985, 0.0078, 3182.1, 1.72, spread_octaves=1.61)
 
@@ -176,7 +180,9 @@ class Sheep(BlockVoice):
         for k in range(2):
             self._wait_s[k] -= BLOCK_S
             if self._wait_s[k] <= 0.0:
-                self._wait_s[k] = self._bleat(k) + rng.uniform(0.5, 1.4) * (1.5 - self.energy) + (1.2 if self.energy < 0.05 else 0.0)
+                self._wait_s[k] = (
+                    self._bleat(k) + rng.uniform(0.5, 1.4) * (1.5 - self.energy) + (1.2 if self.energy < 0.05 else 0.0)
+                )
 
     def _bleat(self, k: int) -> float:
         rng = self.rng
@@ -310,7 +316,9 @@ class Beast(BlockVoice):
         self._wait_s -= BLOCK_S
         if self._wait_s <= 0.0:
             length_s = self._growl()
-            self._wait_s = length_s + rng.uniform(0.4, 1.2) * (1.6 - 1.2 * self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            self._wait_s = (
+                length_s + rng.uniform(0.4, 1.2) * (1.6 - 1.2 * self.energy) + (3.0 if self.energy < 0.05 else 0.0)
+            )
             self._breath_s = length_s + 0.122
         self._breath_s -= BLOCK_S
         if self._breath_s <= 0.0:

@@ -119,7 +119,9 @@ def finish(out: Float32, gain: float, state: Float64) -> None:
 
 
 @kernel
-def _space(out: Float32, line: Float64, state: Float64, lengths: UInt64, feedback: Float64, level: float, damp: float) -> None:
+def _space(
+    out: Float32, line: Float64, state: Float64, lengths: UInt64, feedback: Float64, level: float, damp: float
+) -> None:
     """Four-line feedback delay network (Jot & Chaigne, AES 90, 1991) with a Householder matrix, in place.
 
     Args:
@@ -197,8 +199,12 @@ class Space:
         damp_hz: above this the reflections are dull.
     """
 
-    def __init__(self, rng: random.Random, t60_s: float, level_db: float, size: float = 1.0, damp_hz: float = 6000.0) -> None:
-        delays = [max(8, int(size * ms * 0.001 * SAMPLE_RATE_HZ * rng.uniform(0.94, 1.06))) for ms in (7.3, 11.9, 17.1, 23.7)]
+    def __init__(
+        self, rng: random.Random, t60_s: float, level_db: float, size: float = 1.0, damp_hz: float = 6000.0
+    ) -> None:
+        delays = [
+            max(8, int(size * ms * 0.001 * SAMPLE_RATE_HZ * rng.uniform(0.94, 1.06))) for ms in (7.3, 11.9, 17.1, 23.7)
+        ]
         self._lengths = np.array(delays, dtype=np.uint64)
         self._feedback = np.array([10.0 ** (-3.0 * delay / (t60_s * SAMPLE_RATE_HZ)) for delay in delays])
         self._line = np.zeros((4, max(delays) + 1))

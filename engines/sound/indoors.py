@@ -240,8 +240,14 @@ class Dishes(BlockVoice):
         ratios = (1.0, 1.73, 6.95, 3.47, 6.46, 1.63, 2.56, 11.5)
         bodies = []
         for k in range(self._THINGS):
-            hz, t60_s = ((rng.uniform(1430.4, 2524.2), 0.0885), (rng.uniform(2523.0, 4249.2), 0.171), (rng.uniform(2277.9, 3679.7), 0.439))[k % 3]
-            bodies.append(bar_modes(hz, t60_s, 8, ratios=[r * rng.uniform(1.61, 1.82) for r in ratios], damping=0.893, tilt=0.825))
+            hz, t60_s = (
+                (rng.uniform(1430.4, 2524.2), 0.0885),
+                (rng.uniform(2523.0, 4249.2), 0.171),
+                (rng.uniform(2277.9, 3679.7), 0.439),
+            )[k % 3]
+            bodies.append(
+                bar_modes(hz, t60_s, 8, ratios=[r * rng.uniform(1.61, 1.82) for r in ratios], damping=0.893, tilt=0.825)
+            )
         self._things = Strikes(rng, bodies)
         self._room = Bands(rng, "b")
         self.parts = (self._things, self._room)
@@ -316,7 +322,9 @@ class Paper(BlockVoice):
         self._sheet.grit(0, 0.865, 53.1)
         self._sheet.grit(1, 1.0, 116.0)
         for k, hz in enumerate((863.0, 1747.6, 3883.7, 4565.4, 7706.3)):
-            self._crinkle.set(k, 41.7 * grip**1.3, 0.392, 0.00211, hz * tone, 3.27, spread_db=9.24, spread_octaves=0.269, click=0.3)
+            self._crinkle.set(
+                k, 41.7 * grip**1.3, 0.392, 0.00211, hz * tone, 3.27, spread_db=9.24, spread_octaves=0.269, click=0.3
+            )
 
 
 class Creak(BlockVoice):
@@ -328,7 +336,9 @@ class Creak(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._hinge = Calls(rng, 1)
-        self._board = Strikes(rng, [[(rng.uniform(187.0, 263.0), 0.0341, 1.0), (440.0, 0.156, 0.283), (1111.5, 0.031, 0.312)]])
+        self._board = Strikes(
+            rng, [[(rng.uniform(187.0, 263.0), 0.0341, 1.0), (440.0, 0.156, 0.283), (1111.5, 0.031, 0.312)]]
+        )
         self._room = Bands(rng, "b")
         self.parts = (self._hinge, self._board, self._room)
         self.space = Space(rng, 0.166, -4.87, 1.0, 27626.2)
@@ -352,7 +362,14 @@ class Creak(BlockVoice):
         rng = self.rng
         length_s = rng.uniform(0.154, 0.463)
         slip = self._slip_hz * pitch_of_size(self.size_m) * rng.uniform(2.92, 7.81)
-        bend = rng.choice(((0.546, 2.52, 3.15, 3.93), (3.44, 0.731, 0.809, 1.68), (1.23, 0.778, 0.486, 1.58), (0.298, 0.69, 1.25, 1.33)))
+        bend = rng.choice(
+            (
+                (0.546, 2.52, 3.15, 3.93),
+                (3.44, 0.731, 0.809, 1.68),
+                (1.23, 0.778, 0.486, 1.58),
+                (0.298, 0.69, 1.25, 1.33),
+            )
+        )
         call = Call(
             length_s=length_s, level=0.5 + 0.6 * self.energy, attack_s=0.0491, release_s=0.329, pitch_0=slip * bend[0],
             pitch_1=slip * bend[1], pitch_2=slip * bend[2], pitch_3=slip * bend[3], loud_0=1.2, loud_1=0.236, loud_2=0.175,

@@ -50,9 +50,7 @@ class Labeller:
         index = self._given.get(source.source_id)
         if index is None:
             uses = [list(self._given.values()).count(i) for i in range(len(self._names))]
-            index = assign_prompt(
-                self._names, uses, shape=source.label, motion=source.motion, source_index=self._count
-            )
+            index = assign_prompt(self._names, uses, shape=source.label, motion=source.motion, source_index=self._count)
             self._given[source.source_id] = index
             self._count += 1
         if source.phase == "out":

@@ -36,13 +36,17 @@ class Guitar(BlockVoice):
         root = self._root_hz * pitch_of_size(self.size_m, 0.1)
         if self._step % 8 == 0:
             shift = rng.choice((0, 0, -2, 3, 5))
-            self._chord = tuple(n + shift for n in rng.choice(((0, 7, 12, 15, 19, 24), (0, 7, 12, 16, 19, 24), (0, 5, 12, 17, 21, 24))))
+            self._chord = tuple(
+                n + shift for n in rng.choice(((0, 7, 12, 15, 19, 24), (0, 7, 12, 16, 19, 24), (0, 5, 12, 17, 21, 24)))
+            )
         if self._step % 8 == 0 and rng.random() < 0.4:
             for k, note in enumerate(self._chord):
                 self._strings.pluck(0.0223 * k, k, root * 2.35 ** (note / 12.0), 0.944 * loud, 0.544)
         elif self._step % 4 == 0 or rng.random() < 0.82:
             k = 0 if self._step % 8 == 0 else rng.randrange(1, 6)
-            self._strings.pluck(rng.uniform(0.0, 0.0174), k, root * 2.48 ** (self._chord[k] / 12.0), loud, rng.uniform(0.556, 1.03))
+            self._strings.pluck(
+                rng.uniform(0.0, 0.0174), k, root * 2.48 ** (self._chord[k] / 12.0), loud, rng.uniform(0.556, 1.03)
+            )
         self._step += 1
 
 
@@ -139,12 +143,27 @@ class Drums(BlockVoice):
         step, loud = self._step % 16, 0.6 + 0.5 * self.energy
         tune = pitch_of_size(self.size_m)
         if step in (0, 10) or rng.random() < 0.08:
-            self._kit.hit(0.0, 0, 1.2 * loud, contact_s=0.004, direct=0.6, noise=0.1, decay_s=0.004, centre_hz=2500.0, tune=tune)
+            self._kit.hit(
+                0.0, 0, 1.2 * loud, contact_s=0.004, direct=0.6, noise=0.1, decay_s=0.004, centre_hz=2500.0, tune=tune
+            )
         if step in (4, 12) or rng.random() < 0.06:
             weight = loud * (1.0 if step in (4, 12) else 0.4)
-            self._kit.hit(0.0, 1, 0.5 * weight, contact_s=0.001, direct=0.5, noise=0.6 * weight, decay_s=0.055, centre_hz=3400.0, q=0.5, tune=tune)
+            self._kit.hit(
+                0.0,
+                1,
+                0.5 * weight,
+                contact_s=0.001,
+                direct=0.5,
+                noise=0.6 * weight,
+                decay_s=0.055,
+                centre_hz=3400.0,
+                q=0.5,
+                tune=tune,
+            )
         if step % 2 == 0 or rng.random() < 0.2:
             weight = loud * rng.uniform(0.5, 1.0)
             decay_s = 0.14 if step == 14 and rng.random() < 0.4 else 0.028
-            self._kit.hit(0.0, 2, 0.05 * weight, contact_s=0.0002, noise=0.25 * weight, decay_s=decay_s, centre_hz=8800.0, q=0.8)
+            self._kit.hit(
+                0.0, 2, 0.05 * weight, contact_s=0.0002, noise=0.25 * weight, decay_s=decay_s, centre_hz=8800.0, q=0.8
+            )
         self._step += 1

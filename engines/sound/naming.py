@@ -15,15 +15,29 @@ from engines.specs import Motion
 
 # What splits "dog on a bench" into the thing itself and what is said about it.
 _PREPOSITIONS = frozenset(
-    "on in at near by with beside behind under over above below from into onto of inside outside along across through next against to"
-    .split()
+    ["on", "in", "at", "near", "by", "with", "beside", "behind", "under", "over", "above", "below", "from", "into", "onto", "of", "inside", "outside", "along", "across", "through", "next", "against", "to"]
 )  # fmt: skip
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "single": 1, "two": 2, "pair": 2, "couple": 2, "both": 2, "three": 3, "few": 3, "several": 3, "some": 2,
     "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 8, "ten": 8, "dozen": 8, "many": 5, "lots": 5,
 }  # fmt: skip
 # Plural words that name one sound, not several sources.
-_COLLECTIVE = frozenset({"leaves", "waves", "dishes", "drums", "scissors", "headphones", "rapids", "fries", "embers", "fireworks", "woods", "jeans"})
+_COLLECTIVE = frozenset(
+    {
+        "leaves",
+        "waves",
+        "dishes",
+        "drums",
+        "scissors",
+        "headphones",
+        "rapids",
+        "fries",
+        "embers",
+        "fireworks",
+        "woods",
+        "jeans",
+    }
+)
 # Words that stay what they are in a prompt although they could be read as another plural or as one of many.
 _ONE_SOUND = frozenset({"footstep", "cricket", "wave", "flame", "raindrop", "dish", "fork", "spoon", "knife", "clothe"})
 MAX_PROMPT_COUNT = 8
@@ -186,7 +200,11 @@ def _check_term(term: str, text: str) -> None:
             return
         raise ConfigError(f"label rule {text!r}: {term!r} needs a whole number, for example id:7")
     near = difflib.get_close_matches(term, [*_PLACES, *BUILTIN], n=1, cutoff=0.6) if term else []
-    hint = f"did you mean {near[0]!r}?" if near else "use any, left, centre, right, top, middle, bottom, near, far, small, large, tall, wide, moving, still, id:N or a builtin label"
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else "use any, left, centre, right, top, middle, bottom, near, far, small, large, tall, wide, moving, still, id:N or a builtin label"
+    )
     raise ConfigError(f"label rule {text!r}: unknown place {term!r}; {hint}")
 
 
@@ -223,7 +241,10 @@ def _facts(box_frac: tuple[float, float, float, float], distance_m: float, speed
     x0, y0, x1, y1 = box_frac
     u, v = (0.5 * (x0 + x1)) % 1.0, 0.5 * (y0 + y1)
     width, height = max(x1 - x0, 1e-9) * _ASPECT, max(y1 - y0, 1e-9)
-    facts = {"left" if u < 1 / 3 else "right" if u > 2 / 3 else "centre", "top" if v < 1 / 3 else "bottom" if v > 2 / 3 else "middle"}
+    facts = {
+        "left" if u < 1 / 3 else "right" if u > 2 / 3 else "centre",
+        "top" if v < 1 / 3 else "bottom" if v > 2 / 3 else "middle",
+    }
     if not math.isnan(distance_m):
         facts.add("near" if distance_m < NEAR_M else "far")
     facts.add("small" if (x1 - x0) * (y1 - y0) < SMALL_AREA else "large")
@@ -263,7 +284,11 @@ def labels_from_prompt(prompt: str) -> tuple[str, ...]:
             if not _is_adjunct(words, i + length):
                 gerunds.append((len(found), key))
         elif key not in SCENERY and not _is_adjunct(words, i + length):
-            plural = words[i + length - 1] != key.split()[-1] and key not in _ONE_SOUND and words[i + length - 1] not in _COLLECTIVE
+            plural = (
+                words[i + length - 1] != key.split()[-1]
+                and key not in _ONE_SOUND
+                and words[i + length - 1] not in _COLLECTIVE
+            )
             if key == "people" and count:
                 key, plural = "person", False
             found.append((key, min(count or (2 if plural else 1), MAX_PROMPT_COUNT)))
@@ -294,9 +319,7 @@ def _is_adjunct(words: Sequence[str], after: int) -> bool:
     return key is not None and key not in GERUNDS and key not in SCENERY
 
 
-def assign_prompt(
-    labels: Sequence[str], uses: Sequence[int], *, shape: str, motion: Motion, source_index: int
-) -> int:
+def assign_prompt(labels: Sequence[str], uses: Sequence[int], *, shape: str, motion: Motion, source_index: int) -> int:
     """Which of a prompt's labels a newly seen source gets; a pure function, the caller keeps the counts.
 
     Every label should sound before one sounds twice, so only the least used labels compete. Among them the one wins

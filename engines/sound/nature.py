@@ -62,7 +62,9 @@ class Leaves(BlockVoice):
         self._air.grit(0, 0.162, 19.4)
         self._air.grit(1, 0.511, 35.9)
         for k, (hz, rate) in enumerate(((1263.3, 34.4), (1304.9, 90.0), (1645.7, 216.0), (12055.8, 72.7))):
-            self._leaf.set(k, rate * gust, 0.206 * gust**0.7, 0.00174, hz * tone, 1.04, spread_db=9.81, spread_octaves=0.341)
+            self._leaf.set(
+                k, rate * gust, 0.206 * gust**0.7, 0.00174, hz * tone, 1.04, spread_db=9.81, spread_octaves=0.341
+            )
 
 
 class Rain(BlockVoice):
@@ -117,7 +119,9 @@ class Stream(BlockVoice):
         flow = clamp((0.55 + 0.9 * self.energy) * (1.0 + 0.107 * self._flow.step()), 0.2, 2.5)
         swirl = self._swirl.step()
         radius = self._radius_m * (1.15 - 0.3 * self.energy) / pitch_of_size(self.size_m)
-        self._bubbles.set(175.0 * flow * (1.0 + 0.0649 * swirl), 0.0358, radius, spread_octaves=0.592, rise=0.185, damp=0.878)
+        self._bubbles.set(
+            175.0 * flow * (1.0 + 0.0649 * swirl), 0.0358, radius, spread_octaves=0.592, rise=0.185, damp=0.878
+        )
         self._rush.set(0, 0.0618 * flow, 2478.3 + 173.0 * swirl, 0.484)
         self._rush.set(1, 0.0136 * flow, 1694.5, 0.716)
         self._rush.set(2, 0.15 * flow, 1053.4, 0.602)
@@ -243,4 +247,6 @@ class Thunder(BlockVoice):
         for k in range(3):
             self._roll.grit(k, 0.5, (9.0, 14.0, 25.0)[k])
         for k, (hz, decay_s) in enumerate(((500.0, 0.02), (1200.0, 0.01), (2600.0, 0.006))):
-            self._tear.set(k, 8.0 + 90.0 * crack, 0.02 + 0.5 * crack, decay_s, hz, 0.8, spread_db=8.0, spread_octaves=0.5)
+            self._tear.set(
+                k, 8.0 + 90.0 * crack, 0.02 + 0.5 * crack, decay_s, hz, 0.8, spread_db=8.0, spread_octaves=0.5
+            )

@@ -11,7 +11,14 @@ from engines.sound.texture import Bands, Grains
 from engines.specs import BLOCK_S
 
 # Vowel-like formants (Hz) from Peterson & Barney's averages; used to colour murmur, never in the order of a word.
-_VOWELS = ((640, 1190, 2390), (530, 1840, 2480), (390, 1990, 2550), (440, 1020, 2240), (300, 870, 2240), (490, 1350, 1690))
+_VOWELS = (
+    (640, 1190, 2390),
+    (530, 1840, 2480),
+    (390, 1990, 2550),
+    (440, 1020, 2240),
+    (300, 870, 2240),
+    (490, 1350, 1690),
+)
 
 
 class Footsteps(BlockVoice):
@@ -79,7 +86,14 @@ class Footsteps(BlockVoice):
             decay_s=0.0025, centre_hz=heel_hz, q=0.46, tune=tune, spread=0.47,
         )  # fmt: skip
         self._feet.hit(
-            rng.uniform(0.031, 0.051), 2, 0.0, noise=1.4 * weight, attack_s=0.0055, decay_s=0.032, centre_hz=0.44 * heel_hz, q=0.53
+            rng.uniform(0.031, 0.051),
+            2,
+            0.0,
+            noise=1.4 * weight,
+            attack_s=0.0055,
+            decay_s=0.032,
+            centre_hz=0.44 * heel_hz,
+            q=0.53,
         )
         toe_s = rng.uniform(0.088, 0.137) / (0.5 + 0.25 * rate)
         self._feet.hit(
@@ -111,7 +125,9 @@ class Crowd(BlockVoice):
         self._air = Bands(rng, "bbbbbl")
         self.parts = (self._calls, self._air)
         self.space = Space(rng, 0.6, -2.0, 2.8, 4000.0)
-        self._pitch_hz = [rng.choice((110.0, 135.0, 200.0, 230.0, 320.0)) * rng.uniform(0.85, 1.3) for _ in range(self._TALKERS)]
+        self._pitch_hz = [
+            rng.choice((110.0, 135.0, 200.0, 230.0, 320.0)) * rng.uniform(0.85, 1.3) for _ in range(self._TALKERS)
+        ]
         self._tract = [rng.uniform(0.95, 1.5) for _ in range(self._TALKERS)]
         self._far = [rng.uniform(0.4, 1.0) for _ in range(self._TALKERS)]
         self._rest_s = [0.0, *(rng.uniform(0.0, 0.4) for _ in range(self._TALKERS - 1))]
@@ -134,7 +150,9 @@ class Crowd(BlockVoice):
                 self._rest_s[k] = max(BLOCK_S, length_s + gap_s)
         # The people too far away to be told apart: formant bands that flutter at the rate of syllables.
         swell = 0.6 * clamp(1.0 + 0.08 * self._swell.step(), 0.6, 1.5) * (0.25 + self.energy)
-        for band, (gain, freq_hz) in enumerate(((0.061, 240.0), (0.098, 450.0), (0.103, 640.0), (0.057, 1150.0), (0.04, 1900.0))):
+        for band, (gain, freq_hz) in enumerate(
+            ((0.061, 240.0), (0.098, 450.0), (0.103, 640.0), (0.057, 1150.0), (0.04, 1900.0))
+        ):
             self._air.set(band, gain * swell, freq_hz, 2.9)
             self._air.grit(band, 4.0, 5.4)
         self._air.set(5, 0.0154, 340.0, 1.2)

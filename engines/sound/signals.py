@@ -86,7 +86,9 @@ class Telephone(BlockVoice):
         rng = self.rng
         hz = rng.uniform(1195.2, 1507.0)
         ratios = (1.0, 2.21, 1.54, 3.11, 2.79)
-        self._gongs = Strikes(rng, [bar_modes(hz * k, 0.618, 5, ratios=ratios, tilt=0.06, damping=0.518) for k in (1.0, 1.24)])
+        self._gongs = Strikes(
+            rng, [bar_modes(hz * k, 0.618, 5, ratios=ratios, tilt=0.06, damping=0.518) for k in (1.0, 1.24)]
+        )
         self.parts = (self._gongs,)
         self._clock_s, self._stroke, self._gong = 0.0, 1.0, 0
         self._rate_hz = rng.uniform(27.1, 32.2)
@@ -97,7 +99,11 @@ class Telephone(BlockVoice):
         rng = self.rng
         self._clock_s += BLOCK_S
         if self._clock_s > self._ring_s + self._pause_s:
-            self._clock_s, self._ring_s, self._pause_s = 0.0, rng.uniform(7.11, 9.33), rng.uniform(0.323, 0.512) * (1.2 - 0.5 * self.energy)
+            self._clock_s, self._ring_s, self._pause_s = (
+                0.0,
+                rng.uniform(7.11, 9.33),
+                rng.uniform(0.323, 0.512) * (1.2 - 0.5 * self.energy),
+            )
         if self._clock_s < self._ring_s:
             self._stroke += self._rate_hz * BLOCK_S
             if self._stroke >= 1.0:
@@ -140,4 +146,3 @@ class Alarm(BlockVoice):
                     self._rest_s = rng.uniform(0.42, 0.55) * clamp(1.5 - self.energy, 0.5, 2.0)
         self._beep.set(0, self._pitch_hz * pitch_of_size(self.size_m, 0.05), on * (0.2 + 0.3 * self.energy), 0.35)
         self._room.set(0, 0.001, 800.0, 0.4)
-

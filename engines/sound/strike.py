@@ -198,7 +198,6 @@ class Strikes:
         )  # fmt: skip
 
 
-
 def bar_modes(
     base_hz: float, t60_s: float, n_modes: int, *, ratios: Sequence[float] = (), damping: float = 1.0, tilt: float = 0.7
 ) -> list[tuple[float, float, float]]:

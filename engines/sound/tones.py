@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engines.sound.dsp import SUB, Float64, UInt64, kernel, noise, stream_seeds, svf_band, uniform
+from engines.sound.dsp import Float64, UInt64, kernel, noise, stream_seeds, svf_band, uniform
 from engines.specs import BLOCK, SAMPLE_RATE_HZ, Float32
 
 # Columns of a tone's controls: pitch, level, brightness, breath noise.

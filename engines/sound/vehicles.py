@@ -288,7 +288,11 @@ class Bicycle(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         bell_hz = rng.uniform(1487.2, 1956.9)
-        pawl = [(rng.uniform(2993.7, 3635.2), 0.0124, 0.727), (rng.uniform(4557.1, 5511.0), 0.0117, 0.39), (1460.0, 0.00623, 0.516)]
+        pawl = [
+            (rng.uniform(2993.7, 3635.2), 0.0124, 0.727),
+            (rng.uniform(4557.1, 5511.0), 0.0117, 0.39),
+            (1460.0, 0.00623, 0.516),
+        ]
         bell = bar_modes(bell_hz, 2.47, 5, ratios=(1.0, 1.59, 1.59, 8.7, 3.51), tilt=0.296, damping=0.373)
         self._hub = Strikes(rng, [pawl, bell])
         self._tyre = Bands(rng, "bb")
@@ -364,4 +368,3 @@ class Skateboard(BlockVoice):
         for k in range(3):
             self._roll.grit(k, 0.153, 139.0)
             self._grit.set(k, 24.1 * roll, 0.292, 0.00396, (1137.7, 853.0, 20000.0)[k], 1.0, spread_db=13.5)
-

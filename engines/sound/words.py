@@ -154,18 +154,7 @@ WORDS: Mapping[str, str] = _table()
 JOINED: Mapping[str, str] = MappingProxyType({name.replace(" ", ""): name for name in WORDS if " " in name})
 
 # Places and parts that suggest a sound when they are a label, but that nobody means as a sound in a prompt.
-SCENERY = frozenset(" ".join("""
-    street, road, highway, freeway, parking lot, crossing, intersection, crosswalk, bridge, tunnel, runway, sidewalk,
-    pavement, floor, corridor, hallway, stair, staircase, stairway, step, foot, leg, face, head, hand, restaurant,
-    cafe, bar, pub, market, mall, shop, store, station, lobby, stadium, stand, public, theater, theatre, stage, field,
-    meadow, lawn, grass, night, forest, park, garden, pond, pasture, moon, airport, pier, dock, harbor, harbour,
-    train station, platform, sky, cloud, mountain, hill, desert, sand, rock, tower, skyscraper, building, house, wall,
-    fence, gate, pole, sign, roof, land, earth, path, valley, cliff, bench, woods, jungle, beach, coast, shore,
-    seaside, island, bay, desk, office, screen, room, living room, ceiling, window, light, kitchen, table, counter,
-    bathroom, library, wood, coat, clothes, clothing, dress, suit, tie, bag, box, lake, water glass, glass, snow,
-    playground, picture, painting, garage, basement, star, key, group of people, column, classroom, couple, team,
-    family, run, walk, fly, heel, match, can, wheel, seat, wet street, poster, dune, food
-""".split()).split(", "))  # fmt: skip
+SCENERY = frozenset(" ".join(["street,", "road,", "highway,", "freeway,", "parking", "lot,", "crossing,", "intersection,", "crosswalk,", "bridge,", "tunnel,", "runway,", "sidewalk,", "pavement,", "floor,", "corridor,", "hallway,", "stair,", "staircase,", "stairway,", "step,", "foot,", "leg,", "face,", "head,", "hand,", "restaurant,", "cafe,", "bar,", "pub,", "market,", "mall,", "shop,", "store,", "station,", "lobby,", "stadium,", "stand,", "public,", "theater,", "theatre,", "stage,", "field,", "meadow,", "lawn,", "grass,", "night,", "forest,", "park,", "garden,", "pond,", "pasture,", "moon,", "airport,", "pier,", "dock,", "harbor,", "harbour,", "train", "station,", "platform,", "sky,", "cloud,", "mountain,", "hill,", "desert,", "sand,", "rock,", "tower,", "skyscraper,", "building,", "house,", "wall,", "fence,", "gate,", "pole,", "sign,", "roof,", "land,", "earth,", "path,", "valley,", "cliff,", "bench,", "woods,", "jungle,", "beach,", "coast,", "shore,", "seaside,", "island,", "bay,", "desk,", "office,", "screen,", "room,", "living", "room,", "ceiling,", "window,", "light,", "kitchen,", "table,", "counter,", "bathroom,", "library,", "wood,", "coat,", "clothes,", "clothing,", "dress,", "suit,", "tie,", "bag,", "box,", "lake,", "water", "glass,", "glass,", "snow,", "playground,", "picture,", "painting,", "garage,", "basement,", "star,", "key,", "group", "of", "people,", "column,", "classroom,", "couple,", "team,", "family,", "run,", "walk,", "fly,", "heel,", "match,", "can,", "wheel,", "seat,", "wet", "street,", "poster,", "dune,", "food"]).split(", "))  # fmt: skip
 
 # Gerunds stand for their sound in a prompt only if nothing else of that sound is named ("barking dog" is one dog).
 GERUNDS = frozenset({
@@ -213,7 +202,16 @@ def singular(word: str) -> str:
         return _IRREGULAR[word]
     if word in WORDS or len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
         return word
-    for ending, stem in (("ies", "y"), ("ves", "f"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("sses", "ss"), ("zes", "z"), ("oes", "o")):
+    for ending, stem in (
+        ("ies", "y"),
+        ("ves", "f"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("xes", "x"),
+        ("sses", "ss"),
+        ("zes", "z"),
+        ("oes", "o"),
+    ):
         if word.endswith(ending) and word[: -len(ending)] + stem in WORDS:
             return word[: -len(ending)] + stem
     return word[:-1]

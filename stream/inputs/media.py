@@ -122,7 +122,7 @@ class MediaInput:
     def __init__(self, uri: str | BinaryIO) -> None:
         self._uri = uri
         self._name = uri if isinstance(uri, str) else "standard input"
-        self._closed = False
+        self._closed = self._reading = False
         self._container = open_container(uri)
         try:
             self._stream = video_stream(self._container, self._name)
@@ -169,20 +169,21 @@ class MediaInput:
         start_s: float | None = None
         last_s = -math.inf
         frame: VideoFrame | None = self._first
-        while frame is not None and not self._closed:
-            if frame.pts is not None and frame.time_base is not None:
-                t_s = float(frame.pts * frame.time_base)
-            else:
-                t_s = last_s + period_s if math.isfinite(last_s) else 0.0
-            start_s = t_s if start_s is None else start_s
-            # Some files repeat or reorder time stamps; time only ever goes on.
-            if t_s <= last_s:
-                t_s = last_s + 1e-4
-            last_s = t_s
-            length_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else period_s
-            self._end_s = t_s - start_s + length_s
-            yield Frame(upright_rgb(frame, self._pixel_aspect), round((t_s - start_s) * PTS_PER_S), t_s - start_s)
-            frame = next(self._frames, None)
+        self._reading = True
+        try:
+            while frame is not None and not self._closed:
+                t_s = 0.0 if not math.isfinite(last_s) else last_s + period_s
+                if frame.pts is not None and frame.time_base is not None:
+                    t_s = float(frame.pts * frame.time_base)
+                start_s = t_s if start_s is None else start_s
+                # Some files repeat or reorder time stamps; time only ever goes on.
+                last_s = t_s = max(t_s, last_s + 1e-4)
+                length_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else period_s
+                self._end_s = t_s - start_s + length_s
+                yield Frame(upright_rgb(frame, self._pixel_aspect), round((t_s - start_s) * PTS_PER_S), t_s - start_s)
+                frame = next(self._frames, None)
+        finally:
+            self._container.close()
 
     @property
     def end_s(self) -> float:
@@ -192,7 +193,9 @@ class MediaInput:
     def close(self) -> None:
         """See `VideoInput.close`."""
         self._closed = True
-        self._container.close()
+        # Another thread may be decoding: then it is that thread which closes the container, after the frame in hand.
+        if not self._reading:
+            self._container.close()
 
 
 def _is_spherical(stream: VideoStream) -> bool:

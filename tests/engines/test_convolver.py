@@ -10,13 +10,18 @@ def reference(x, h):
     """Float64 convolution of (n_in, n) with (n_in, n_out, taps)."""
     n = x.shape[1]
     return np.stack(
-        [sum(fftconvolve(x[i].astype(float), h[i, o].astype(float))[:n] for i in range(len(h))) for o in range(h.shape[1])]
+        [
+            sum(fftconvolve(x[i].astype(float), h[i, o].astype(float))[:n] for i in range(len(h)))
+            for o in range(h.shape[1])
+        ]
     )
 
 
 def material(seed, n_in=3, n_out=5, taps=2900, n=9000):
     rng = np.random.default_rng(seed)
-    return rng.standard_normal((n_in, n)).astype(np.float32), rng.standard_normal((n_in, n_out, taps)).astype(np.float32)
+    return rng.standard_normal((n_in, n)).astype(np.float32), rng.standard_normal((n_in, n_out, taps)).astype(
+        np.float32
+    )
 
 
 def test_equals_scipy_in_float64():

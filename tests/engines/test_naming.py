@@ -80,8 +80,17 @@ def test_typos(label: str, voice: str) -> None:
     assert voice_for(label, 3, 7, STILL) == voice
 
 
-@given(st.text(max_size=40), st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0.0, 40.0), st.floats(0.0, 1.0), st.floats(0.05, 20.0))
-def test_any_text_finds_a_voice(label: str, source_id: int, seed: int, speed_m_s: float, energy: float, size_m: float) -> None:
+@given(
+    st.text(max_size=40),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+    st.floats(0.0, 40.0),
+    st.floats(0.0, 1.0),
+    st.floats(0.05, 20.0),
+)
+def test_any_text_finds_a_voice(
+    label: str, source_id: int, seed: int, speed_m_s: float, energy: float, size_m: float
+) -> None:
     motion = Motion(speed_m_s=speed_m_s, energy=energy, size_m=size_m)
     voice = voice_for(label, source_id, seed, motion)
     assert voice in VOICES

@@ -19,7 +19,9 @@ def place(n_slots=1, **columns):
     placement[:, DISTANCE] = 3.0
     placement[:, GAIN] = placement[:, LFE] = 1.0
     for name, value in columns.items():
-        placement[:, {"azimuth": AZIMUTH, "elevation": ELEVATION, "distance": DISTANCE, "extent": EXTENT, "gain": GAIN}[name]] = value
+        placement[
+            :, {"azimuth": AZIMUTH, "elevation": ELEVATION, "distance": DISTANCE, "extent": EXTENT, "gain": GAIN}[name]
+        ] = value
     return placement
 
 
@@ -108,7 +110,9 @@ def clicks_db(y):
 @pytest.mark.parametrize("layout", ["5.1", "binaural", "ambix"])
 def test_moving_and_jumping_do_not_click(bank, layout):
     made = make_layout(layout, spherical_head())
-    sweep = play(Renderer(bank, [made], 1), tone(2, 500), lambda i: place(azimuth=90 * i / 100, distance=2 + i / 50), layout)
+    sweep = play(
+        Renderer(bank, [made], 1), tone(2, 500), lambda i: place(azimuth=90 * i / 100, distance=2 + i / 50), layout
+    )
     assert clicks_db(sweep) < -70
     jump = play(Renderer(bank, [made], 1), tone(2, 500), lambda i: place(azimuth=-60 if i < 100 else 100), layout)
     assert clicks_db(jump) < -60
@@ -144,7 +148,9 @@ def test_slots_are_independent_and_add_up(bank):
     both = play(Renderer(bank, [make_layout("5.1")], 2), dry, lambda _: place(2, azimuth=np.array([40, -100])))
     alone = []
     for slot, azimuth in enumerate((40, -100)):
-        alone.append(play(Renderer(bank, [make_layout("5.1")], 1), dry[slot : slot + 1], lambda _, a=azimuth: place(azimuth=a)))
+        alone.append(
+            play(Renderer(bank, [make_layout("5.1")], 1), dry[slot : slot + 1], lambda _, a=azimuth: place(azimuth=a))
+        )
     assert np.abs(both - sum(alone)).max() < 1e-5
 
 
@@ -187,7 +193,12 @@ def test_stereo_is_the_bs775_downmix_of_the_five(bank):
 def test_ambix_points_at_the_source(bank):
     for azimuth, elevation in ((0, 0), (90, 0), (-135, 0), (30, 40), (200, -20)):
         dry_room = replace(bank, wet_db=-200.0)
-        y = play(Renderer(dry_room, [make_layout("ambix")], 1), noise(0.2), lambda _, a=azimuth, e=elevation: place(azimuth=a, elevation=e), "ambix")
+        y = play(
+            Renderer(dry_room, [make_layout("ambix")], 1),
+            noise(0.2),
+            lambda _, a=azimuth, e=elevation: place(azimuth=a, elevation=e),
+            "ambix",
+        )
         w, y_, z, x = y
         intensity = np.array([(w * x).sum(), (w * y_).sum(), (w * z).sum()])
         wanted = unit_vectors(np.array(float(azimuth)), np.array(float(elevation)))

@@ -15,7 +15,15 @@ FPS = 25
 
 
 def region(u, v=200.0, w=60.0, h=120.0, label="mover"):
-    return Region((u - w / 2, v - h / 2, u + w / 2, v + h / 2), np.ones((4, 4), bool), label, 0.8, 5.0, np.ones(1, np.float32), 0.4)
+    return Region(
+        (u - w / 2, v - h / 2, u + w / 2, v + h / 2),
+        np.ones((4, 4), bool),
+        label,
+        0.8,
+        5.0,
+        np.ones(1, np.float32),
+        0.4,
+    )
 
 
 def track(u, track_id=1, missed_s=0.0, velocity=0.0, age_s=2.0, **more):
@@ -70,7 +78,9 @@ def test_a_new_source_fades_in_and_lives_where_it_is_seen():
 def test_a_steady_motion_is_followed_without_lag():
     positions = [100 + 8 * i for i in range(50)]
     scenes = run(SceneBuilder(CAMERA), [[track(u, velocity=200)] for u in positions])
-    errors = [abs(s.sources[0].azimuth_deg - CAMERA.angles_deg(u, 200)[0]) for s, u in zip(scenes, positions, strict=True)]
+    errors = [
+        abs(s.sources[0].azimuth_deg - CAMERA.angles_deg(u, 200)[0]) for s, u in zip(scenes, positions, strict=True)
+    ]
     assert max(errors[10:]) < 1.0
 
 

@@ -49,7 +49,9 @@ def true_peak_db(signal: Float32) -> float:
     hot = np.flatnonzero(np.abs(signal) > 0.6 * np.abs(signal).max())
     tops = [0.0]
     for centre in np.unique(hot // 256) * 256:
-        tops.append(float(np.abs(resample_poly(signal[max(0, centre - 128) : centre + 512].astype(np.float64), 4, 1)).max()))
+        tops.append(
+            float(np.abs(resample_poly(signal[max(0, centre - 128) : centre + 512].astype(np.float64), 4, 1)).max())
+        )
     return 20.0 * float(np.log10(max(tops)))
 
 
@@ -92,7 +94,9 @@ def test_any_cut_gives_the_same_samples(name: str) -> None:
     speed_m_s=st.floats(0.0, 20.0),
     gait_hz=st.sampled_from((0.0, 0.9, 1.9)),
 )
-def test_random_cuts_of_random_motion(name: str, cuts: list[int], energy: float, speed_m_s: float, gait_hz: float) -> None:
+def test_random_cuts_of_random_motion(
+    name: str, cuts: list[int], energy: float, speed_m_s: float, gait_hz: float
+) -> None:
     motion = Motion(speed_m_s=speed_m_s, energy=energy, gait_hz=gait_hz)
     whole = make_voice(name, 5).render(sum(cuts), motion)
     assert np.abs(in_cuts(name, 5, cuts, motion) - whole).max() < 1e-6
@@ -232,7 +236,9 @@ def test_engines_rev_up(name: str) -> None:
     assert centroid_hz(drive) > centroid_hz(idle)
 
 
-@pytest.mark.parametrize("name", ["bird", "dog", "crow", "keyboard", "dishes", "applause", "rain", "wind", "fire", "leaves"])
+@pytest.mark.parametrize(
+    "name", ["bird", "dog", "crow", "keyboard", "dishes", "applause", "rain", "wind", "fire", "leaves"]
+)
 def test_energy_raises_the_level(name: str) -> None:
     calm, wild = render(name, 0, Motion(0.0, 0.1)), render(name, 0, Motion(0.0, 1.0))
     assert level_db(wild) > level_db(calm) + 2.0
