@@ -388,7 +388,7 @@ def voices() -> None:
 
 # -- bench and doctor -------------------------------------------------------------------------------------------------
 
-CASES = ("motion-to-sound", "convolver", "render", "vision", "page")
+CASES = ("motion-to-sound", "convolver", "render", "vision", "directions", "page")
 
 
 @app.command()

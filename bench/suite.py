@@ -25,6 +25,10 @@ def run_case(case: str, *, bank: Path, media: Path | None, minutes: float, plot:
         from bench import vision
 
         return vision.run(media, quick=quick)
+    if case == "directions":
+        from bench import directions
+
+        return directions.run(bank, quick=quick)
     from bench import page
 
     return page.run(minutes=0.1 if quick else minutes, plot=plot)

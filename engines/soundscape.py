@@ -14,21 +14,34 @@ import numpy as np
 
 from engines.sound.bed import Bed
 from engines.sound.naming import voice_for
+from engines.sound.presence import Presence
 from engines.sound.registry import VOICES, make_voice
 from engines.sound.voice import Voice
 from engines.spatial.bank import MAIN_AZIMUTHS_DEG, N_MAIN, RirBank
 from engines.spatial.layouts import Layout
 from engines.spatial.panning import balanced_weights
 from engines.spatial.renderer import AZIMUTH, DISTANCE, ELEVATION, EXTENT, GAIN, LFE, N_PLACEMENT, Renderer
-from engines.specs import BLOCK, CHANNELS_5_1, MAX_SOURCES, SAMPLE_RATE_HZ, Float32, Motion, Scene, Source
+from engines.specs import (
+    BLOCK,
+    BLOCK_S,
+    CHANNELS_5_1,
+    MAX_SOURCES,
+    SAMPLE_RATE_HZ,
+    Ambience,
+    Float32,
+    Motion,
+    Scene,
+    Source,
+)
 
 # A voice that has left still gets this long to fade in the renderer.
 _LEAVE_BLOCKS = 8
 _VOICE_FADE_BLOCKS = 4
 # A source this quiet is not rendered.
 _INAUDIBLE_DB = -59.0
-# The bed stays some 20 dB below a source a few metres away.
-_BED_DB = -14.0
+# Level of the bed alone, and while anything sounds: then it steps back, so that it does not blur where things are.
+_BED_ALONE_DB, _BED_BEHIND_DB = -12.0, -20.0
+_BED_MOVE_DB_S = 6.0
 _TONE_LEVEL = 0.1
 # A tone for each channel, far enough apart to tell them by ear and by filter.
 CHANNEL_TONES_HZ = {"FL": 400.0, "FR": 600.0, "FC": 800.0, "LFE": 80.0, "BL": 1000.0, "BR": 1250.0}
@@ -66,6 +79,7 @@ class _Seat:
     source_id: int
     voice_name: str
     voice: Voice
+    presence: Presence
     label: str
     motion: Motion
     leaving: int = 0
@@ -92,8 +106,8 @@ class Soundscape:
         self._placement = np.zeros((n_slots, N_PLACEMENT))
         self._placement[:, DISTANCE] = 1.0
         self._sounding = np.zeros(n_slots, np.bool_)
-        balance = np.sqrt(N_MAIN * balanced_weights(MAIN_AZIMUTHS_DEG))
-        self._bed_gains = (10.0 ** (_BED_DB / 20.0) * balance[:, None]).astype(np.float32)
+        self._bed_balance = np.sqrt(N_MAIN * balanced_weights(MAIN_AZIMUTHS_DEG))[:, None]
+        self._bed_db = _BED_ALONE_DB
         self._tone_position = 0
         self.mix = Mix()
 
@@ -112,11 +126,21 @@ class Soundscape:
         present: dict[int, Source] = {s.slot: s for s in scene.sources if s.gain_db > _INAUDIBLE_DB}
         for slot in range(len(self._seats)):
             self._seat(slot, present.get(slot), mix)
-        bed = np.zeros((N_MAIN, BLOCK), np.float32)
-        if math.isfinite(mix.bed_db):
-            bed = self._bed.render(BLOCK, scene.ambience) * (self._bed_gains * np.float32(10.0 ** (mix.bed_db / 20.0)))
+        bed = self._bed_block(scene.ambience, mix)
         rendered = self._renderer.step(self._dry, self._placement, self._sounding, bed)
         return self._tones(rendered) if mix.test_tones else rendered
+
+    def _bed_block(self, ambience: Ambience, mix: Mix) -> Float32:
+        """The next 10 ms of the bed, float32 (N_MAIN, BLOCK)."""
+        before_db = self._bed_db
+        target_db = _BED_BEHIND_DB if any(seat and not seat.leaving for seat in self._seats) else _BED_ALONE_DB
+        step_db = _BED_MOVE_DB_S * BLOCK_S
+        self._bed_db += min(step_db, max(-step_db, target_db - before_db))
+        if not math.isfinite(mix.bed_db):
+            return np.zeros((N_MAIN, BLOCK), np.float32)
+        level_db = np.linspace(before_db, self._bed_db, BLOCK, endpoint=False) + mix.bed_db
+        gains = self._bed_balance * 10.0 ** (level_db / 20.0)
+        return self._bed.render(BLOCK, ambience) * gains.astype(np.float32)
 
     # -- seats ----------------------------------------------------------------------------------------------------
 
@@ -146,7 +170,8 @@ class Soundscape:
 
     def _take_seat(self, slot: int, source: Source) -> _Seat:
         name = voice_for(source.label, source.source_id, self._seed, source.motion)
-        seat = _Seat(source.source_id, name, self._new_voice(name, source), source.label, source.motion)
+        voice, presence = self._new_voice(name, source), Presence(self._seed * 1009 + source.source_id)
+        seat = _Seat(source.source_id, name, voice, presence, source.label, source.motion)
         self._seats[slot], self._sounding[slot] = seat, True
         return seat
 
@@ -177,6 +202,7 @@ class Soundscape:
             seat.fade += 1
             if seat.fade == _VOICE_FADE_BLOCKS:
                 seat.old_voice = None
+        seat.presence.fill(block, seat.motion)
         return block
 
     def _tones(self, rendered: Mapping[str, Float32]) -> Mapping[str, Float32]:

@@ -242,9 +242,11 @@ def _write_both(
     pending = next(waiting, None)
     try:
         for packet in source.demux(pictures):
-            if packet.dts is None or packet.time_base is None:
+            # Matroska does not store decoding times; its demuxer leaves out those that it cannot guess.
+            stamp = packet.pts if packet.dts is None else packet.dts
+            if not packet.size or stamp is None or packet.time_base is None:
                 continue
-            at_s = float(packet.dts * packet.time_base)
+            at_s = float(stamp * packet.time_base)
             if until_s is not None and at_s - start_s >= until_s:
                 break
             while pending is not None and _packet_s(pending) <= at_s:

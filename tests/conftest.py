@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,18 +50,24 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def bank_dir(tmp_path_factory: pytest.TempPathFactory):
-    """Directory of a real bank: the default room."""
-    return ensure_bank(PRESETS["living-room"], tmp_path_factory.mktemp("rooms"))
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """XDG cache of every program that the tests start; the default room is built in it once."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
-def bank(bank_dir) -> RirBank:
+def bank_dir(cache: Path) -> Path:
+    """Directory of a real bank: the default room."""
+    return ensure_bank(PRESETS["living-room"], cache / "earshot" / "rooms")
+
+
+@pytest.fixture(scope="session")
+def bank(bank_dir: Path) -> RirBank:
     """The default room's bank."""
     return load_bank(bank_dir)
 
 
 @pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> RirBank:
+def studio(cache: Path) -> RirBank:
     """Another room's bank."""
-    return load_bank(ensure_bank(PRESETS["studio"], tmp_path_factory.mktemp("studio")))
+    return load_bank(ensure_bank(PRESETS["studio"], cache / "earshot" / "rooms"))

@@ -54,7 +54,7 @@ class Room:
     rt60_s: float = 0.0
     early_s: float = 0.06
     tail_db: float = 0.0
-    wet_db: float = -12.0
+    wet_db: float = -16.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a room.
