@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -101,6 +101,7 @@ class Live:
     async def stop(self) -> None:
         """Order: inputs, frame loop, worker threads."""
         self._halt_input()
+        self._take += 1
         if self._browser is not None:
             self._browser.cancel()
             await asyncio.gather(self._browser, return_exceptions=True)
@@ -162,30 +163,31 @@ class Live:
             self._halted = [r for r in (*self._halted, self._reader) if r.alive]
             self._reader = None
 
-    def watch_browser(self, receive: Callable[[], asyncio.Future[VideoFrame] | object]) -> asyncio.Task[None]:
-        """Put frames of a WebRTC track on air until it ends, then go back to what was before.
+    def watch_browser(self, receive: Callable[[], Awaitable[VideoFrame]]) -> asyncio.Task[None]:
+        """Put frames of a WebRTC track on air from its first one until it ends, then go back to what was before.
 
         Args:
             receive: awaitable that gives the next decoded frame.
         """
-        before = self._on_air
+        if self._browser is not None:
+            self._browser.cancel()
+        self._browser = asyncio.create_task(self._pump(receive), name="browser-video")
+        return self._browser
+
+    async def _pump(self, receive: Callable[[], Awaitable[VideoFrame]]) -> None:
+        """Always drain the track: aiortc queues frames without bound."""
+        frame = await receive()
+        before, start_s = self._on_air, self._clock.now_s()
         self._halt_input()
         self._on_air = None
         self._take += 1
-        if self._browser is not None:
-            self._browser.cancel()
-        self._browser = asyncio.create_task(self._pump(receive, self._take, before), name="browser-video")
-        return self._browser
-
-    async def _pump(self, receive: Callable[[], object], take: int, before: int | None) -> None:
-        """Always drain the track: aiortc queues frames without bound."""
+        take = self._take
         self.status = "playing"
-        start_s = self._clock.now_s()
         try:
             while take == self._take:
-                frame = await receive()  # pyright: ignore[reportGeneralTypeIssues]
                 info = VideoInfo(frame.width, frame.height, 30.0, None, live=True)
                 self._mailbox.put(_Arrival(take, self._clock.now_s() - start_s, info, raw=frame))
+                frame = await receive()
         finally:
             if take == self._take and self.uris:
                 self.choose(before if before is not None else 0)

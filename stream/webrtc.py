@@ -41,6 +41,7 @@ class Session:
     opened_s: float
     peer: RTCPeerConnection
     track: PacketTrack | None = None
+    watching: asyncio.Task[None] | None = None
     watchdog: asyncio.TimerHandle | None = None
 
 
@@ -101,8 +102,8 @@ class Sessions:
         @session.peer.on("track")
         def _(track: MediaStreamTrack) -> None:
             if track.kind == "video":
-                task = self._watch(track.recv)  # pyright: ignore[reportArgumentType]
-                task.add_done_callback(lambda done: self._publisher_ended(session, done))
+                session.watching = self._watch(track.recv)  # pyright: ignore[reportArgumentType]
+                session.watching.add_done_callback(lambda done: self._publisher_ended(session, done))
 
         return session, await self._answer(session, offer)
 
@@ -166,6 +167,9 @@ class Sessions:
             session.watchdog.cancel()
         if session.track is not None:
             session.track.stop()
+        # A track whose first packet never came does not end by itself.
+        if session.watching is not None:
+            session.watching.cancel()
         await session.peer.close()
         return True
 
