@@ -9,7 +9,6 @@ import asyncio
 import difflib
 import logging
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engines.camera import PROJECTIONS, STAGES, Projection, Stage
+from engines.camera import Projection, Stage
 from engines.errors import ConfigError, EarshotError
 from engines.sound.naming import parse_label_rule
 from engines.sound.registry import VOICES
@@ -31,8 +30,8 @@ from engines.spatial.hrtf import SYSTEM_SOFA, find_hrtf, load_sofa
 from engines.spatial.layouts import Layout, make_layout
 from engines.spatial.rooms import DEFAULT_ROOM, PRESETS, Room, find_room
 from engines.warmup import warm_up
-from export.rir_bank import ensure_bank
 from stream.clock import MonotonicClock
+from stream.config import read_config
 from stream.inputs.opening import open_input
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -117,6 +116,8 @@ def _progress_bar() -> Iterator[Callable[[str, float, float | None], None]]:
 
 
 def _bank(room: Room, show: Callable[[str, float, float | None], None]) -> Path:
+    from export.rir_bank import ensure_bank
+
     return ensure_bank(room, CACHE / "rooms", lambda done, total: show(f"room {room.name}", done, total))
 
 
@@ -233,10 +234,6 @@ def render(
 # -- serve ------------------------------------------------------------------------------------------------------------
 
 DEFAULT_SOURCE = "synthetic:street"
-_CONFIG_KEYS = {
-    "source": list, "host": str, "port": int, "room": str, "stage": str, "hfov_deg": float, "projection": str,
-    "seed": int, "label": list, "prompt": str, "hrtf": str,
-}  # fmt: skip
 
 
 @app.command()
@@ -278,6 +275,7 @@ def serve(
     ] = None,
 ) -> None:
     """Watch live video and play it from where things are, to browsers."""
+    from export.rir_bank import ensure_bank
     from stream.live import LiveOptions
     from stream.server import LAYOUTS, ServerOptions
     from stream.server import serve as serve_forever
@@ -286,12 +284,13 @@ def serve(
         "source": source, "host": host, "port": port, "room": room, "stage": stage, "hfov_deg": hfov_deg,
         "projection": projection, "seed": seed, "label": label, "prompt": prompt, "hrtf": hrtf,
     }  # fmt: skip
-    wanted: dict[str, Any] = _read_config(config) | {
+    wanted: dict[str, Any] = read_config(config) | {
         key: value for key, value in given.items() if value is not None and value != []
     }
     first_room = find_room(str(wanted.get("room", DEFAULT_ROOM)))
     rooms = PRESETS | {first_room.name: first_room}
     uris = [str(uri) for uri in wanted.get("source", [DEFAULT_SOURCE])]
+    rules = tuple(parse_label_rule(str(text)) for text in wanted.get("label", []))
     sofa = Path(str(wanted["hrtf"])) if "hrtf" in wanted else None
     clock = MonotonicClock()
     for uri in uris:
@@ -310,7 +309,7 @@ def serve(
         bank=lambda name: ensure_bank(rooms[name], CACHE / "rooms"),
         seed=int(wanted.get("seed", 0)),
         live=LiveOptions(wanted.get("stage", "natural"), wanted.get("hfov_deg"), wanted.get("projection")),
-        rules=tuple(parse_label_rule(str(text)) for text in wanted.get("label", [])),
+        rules=rules,
         prompt=str(wanted.get("prompt", "")),
         ready=_say_ready,
     )
@@ -322,32 +321,6 @@ def _say_ready(url: str) -> None:
     # On standard output, so that a script can wait for it.
     _out.print(f"earshot is live at {url}", markup=False, soft_wrap=True)
     sys.stdout.flush()
-
-
-def _read_config(path: Path | None) -> dict[str, Any]:
-    """Options from a TOML file, each checked for its type."""
-    if path is None:
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    for key, value in table.items():
-        kind = _CONFIG_KEYS.get(key)
-        if kind is None:
-            near = difflib.get_close_matches(key, _CONFIG_KEYS, n=1)
-            raise ConfigError(f"{path}: unknown option {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
-        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-        entries = value if isinstance(value, list) else []
-        if not fits or not all(isinstance(entry, str) for entry in entries):
-            wanted = {list: "a list of texts", str: "a text", int: "a whole number", float: "a number"}[kind]
-            raise ConfigError(f"{path}: {key} must be {wanted}, got {value!r}")
-    for key, allowed in (("stage", STAGES), ("projection", PROJECTIONS)):
-        if key in table and table[key] not in allowed:
-            raise ConfigError(f"{path}: {key} must be one of {', '.join(allowed)}, got {table[key]!r}")
-    return table
 
 
 # -- rooms and voices -------------------------------------------------------------------------------------------------

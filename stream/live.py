@@ -85,6 +85,7 @@ class Live:
         self._browser: asyncio.Task[None] | None = None
         self._take = 0
         self._frames = 0
+        self._view_deg: float | None = None
         self._vision = ThreadPoolExecutor(1, thread_name_prefix="vision")
         self._pictures_pool = ThreadPoolExecutor(1, thread_name_prefix="picture")
         self._drawing: asyncio.Future[None] | None = None
@@ -121,6 +122,11 @@ class Live:
     def on_air(self) -> str:
         """URI of the input that is watched, or BROWSER."""
         return BROWSER if self._on_air is None else self.uris[self._on_air]
+
+    @property
+    def view_deg(self) -> float | None:
+        """Angle at the listener that the newest picture covers, 0..360; None before the first."""
+        return self._view_deg
 
     @property
     def frames(self) -> int:
@@ -227,6 +233,8 @@ class Live:
                 logger.exception("frame at %.3f s", arrival.t_s)
                 continue
             self._frames += 1
+            left_deg, _ = camera.angles_deg(0.0, 0.5 * camera.height_px)
+            self._view_deg = round(2.0 * camera.staged_deg(left_deg), 1)
             self._scene = replace(scene, seq=self._frames)
             self.vision_ms.append(1000 * (self._clock.now_s() - begun_s))
             self._show(frame, self._scene, arrival.info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,6 +68,16 @@ class OutputPlan:
     def part(self) -> Path:
         """The name while it is being written."""
         return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def sound_spool(self) -> Path:
+        """Where the sound waits for its final level."""
+        return self.path.with_name(f".{self.path.name}.spool")
+
+    @property
+    def video_spool(self) -> Path:
+        """Where pictures wait that cannot be copied."""
+        return self.path.with_name(f".{self.path.name}.video")
 
     @property
     def has_video(self) -> bool:
@@ -143,12 +154,30 @@ class _Sound:
         return np.ascontiguousarray(quantised.astype(np.int32) << 8)
 
 
-class VideoSpool:
-    """Pictures that do not come as a file to copy from, kept as H.264 until the sound is ready."""
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """A full disk, and whatever else FFmpeg or the system say while writing, in one line about the output.
 
-    def __init__(self, path: Path, width_px: int, height_px: int, fps: float) -> None:
-        self.path = path
-        self._container = av.open(str(path), "w", format="matroska")
+    Raises:
+        OutputError: with the reason.
+    """
+    try:
+        yield
+    except (av_error.FFmpegError, OSError) as error:
+        raise OutputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+class VideoSpool:
+    """Pictures that do not come as a file to copy from, kept as H.264 until the sound is ready.
+
+    Raises:
+        OutputError: from every method, when the disk is full.
+    """
+
+    def __init__(self, plan: OutputPlan, width_px: int, height_px: int, fps: float) -> None:
+        self._plan = plan
+        with _disk_errors(plan.path):
+            self._container = av.open(str(plan.video_spool), "w", format="matroska")
         rate = Fraction(fps).limit_denominator(1001 * 240)
         stream = self._container.add_stream(_h264_encoder(), rate=rate)
         assert isinstance(stream, VideoStream)
@@ -165,12 +194,14 @@ class VideoSpool:
             rgb = np.pad(rgb, ((0, height - rgb.shape[0]), (0, width - rgb.shape[1]), (0, 0)), mode="edge")
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb[:height, :width]), format="rgb24")
         frame.pts, frame.time_base = pts, Fraction(1, 90_000)
-        self._container.mux(self._stream.encode(frame))
+        with _disk_errors(self._plan.path):
+            self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Finish the spool."""
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        with _disk_errors(self._plan.path):
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
 
 
 def _h264_encoder() -> str:
@@ -206,14 +237,12 @@ def write_file(plan: OutputPlan, blocks: Iterator[Float32], video: str | None, u
     source = open_container(video) if video is not None and plan.has_video else None
     try:
         options = {"movflags": "+faststart"} if plan.container in ("mp4", "mov") else {}
-        with av.open(str(plan.part), "w", format=plan.container, options=options) as target:
+        with _disk_errors(plan.path), av.open(str(plan.part), "w", format=plan.container, options=options) as target:
             target.metadata["comment"] = NOTICE
             if source is None:
                 _write_sound(target, _Sound(target, plan), blocks)
             else:
                 _write_both(target, plan, source, blocks, until_s, video or "")
-    except (av_error.FFmpegError, OSError) as error:
-        raise OutputError(f"{plan.path}: {getattr(error, 'strerror', None) or error}") from error
     finally:
         if source is not None:
             source.close()

@@ -2,16 +2,18 @@
 
 Two passes. The first reads the pictures and renders the sound into a spool beside the output; the second gives it the
 level that only the whole programme can tell, and writes it beside the copied video. Stages: reader (calling thread:
-decode, perception) -> queue of 8 -> sound (own thread: soundscape, spool).
+perception) -> queue of 8 -> sound (own thread: soundscape, spool). Files are decoded a few frames ahead, and the final
+level is worked out ahead of the encoder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,7 @@ from engines.spatial.limiter import LIMITER_DELAY, Limiter
 from engines.spatial.loudness import LoudnessMeter, PeakMeter
 from engines.specs import BLOCK, SAMPLE_RATE_HZ, Float32, Frame, Scene
 from engines.vision import VisionEngine
+from stream.ahead import read_ahead
 from stream.clock import Clock
 from stream.inputs.base import VideoInput
 from stream.inputs.media import MediaInput
@@ -43,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 STILL_S = 10.0
 _QUEUE = 8
+_AHEAD = 4
 _READ_BLOCKS = 100
 
 
@@ -173,8 +177,6 @@ class _Work:
 
     def __init__(self, job: RenderJob, plan: OutputPlan, source: VideoInput, copied: bool, progress: Progress) -> None:
         self._job, self._plan, self._source, self._copied, self._progress = job, plan, source, copied, progress
-        self._spool_path = plan.path.with_name(f".{plan.path.name}.spool")
-        self._video_path = plan.path.with_name(f".{plan.path.name}.video")
         self._scenes: queue.Queue[tuple[Scene, int] | None] = queue.Queue(maxsize=_QUEUE)
         self._failure: Exception | None = None
         self._loudness = LoudnessMeter(job.layout.loudness_weights)
@@ -200,8 +202,8 @@ class _Work:
         finally:
             self._scenes.put(None)
             sound.join()
-            if self._video is not None:
-                self._video.close()
+        if self._video is not None:
+            self._video.close()
         if self._failure is not None:
             raise self._failure
         return programme, interrupted
@@ -212,10 +214,27 @@ class _Work:
         if limit_s is None and info.still and info.duration_s is None:
             limit_s = STILL_S
         total_s = min((d for d in (limit_s, info.duration_s) if d is not None), default=None)
+        frames = self._source.frames()
+        # The ground truth of a synthetic scene belongs to the frame that was painted last: no working ahead there.
+        if isinstance(self._source, MediaInput):
+            frames = read_ahead(frames, _AHEAD, "decoder")
+        with contextlib.closing(frames):
+            self._look(frames, programme, engine, limit_s, total_s)
+
+    def _look(
+        self,
+        frames: Iterator[Frame],
+        programme: _Programme,
+        engine: Callable[[Camera], VisionEngine] | None,
+        limit_s: float | None,
+        total_s: float | None,
+    ) -> None:
+        job = self._job
         perception: Perception | None = None
         scene = Scene(0.0)
-        for frame in self._source.frames():
+        for frame in frames:
             if limit_s is not None and frame.t_s >= limit_s - 1e-9:
+                programme.end_s = limit_s
                 break
             if self._failure is not None:
                 return
@@ -237,7 +256,7 @@ class _Work:
             return
         if self._video is None:
             height, width = frame.rgb.shape[:2]
-            self._video = VideoSpool(self._video_path, width, height, self._source.info.fps)
+            self._video = VideoSpool(self._plan, width, height, self._source.info.fps)
         self._video.add(frame.rgb, frame.pts)
 
     def _camera(self, frame: Frame) -> Camera:
@@ -263,7 +282,7 @@ class _Work:
     def _sound(self, soundscape: Soundscape) -> None:
         """Thread: scenes in order -> spool of interleaved float32."""
         try:
-            with self._spool_path.open("wb") as spool:
+            with self._plan.sound_spool.open("wb") as spool:
                 scene, until = Scene(0.0), 0
                 while (item := self._scenes.get()) is not None:
                     scene, until = item
@@ -311,10 +330,11 @@ class _Work:
         loudness, peak = LoudnessMeter(weights), PeakMeter(self._job.layout.n_channels)
         video = None
         if self._plan.has_video:
-            video = self._job.uri if self._copied else str(self._video_path)
+            video = self._job.uri if self._copied else str(self._plan.video_spool)
         until_s = programme.end_s if interrupted or self._job.duration_s is not None else None
-        blocks = self._mastered(n_samples, gain_db, ceiling, loudness, peak)
-        write_file(self._plan, blocks, video, until_s)
+        mastered = self._mastered(n_samples, gain_db, ceiling, loudness, peak)
+        with contextlib.closing(read_ahead(mastered, _AHEAD, "master")) as blocks:
+            write_file(self._plan, blocks, video, until_s)
         return RenderReport(
             duration_s=n_samples / SAMPLE_RATE_HZ,
             frames=programme.frames,
@@ -328,7 +348,7 @@ class _Work:
         """The programme as it was rendered, float32 (n_channels, n), n_samples in all."""
         n_channels = self._job.layout.n_channels
         left = n_samples
-        with self._spool_path.open("rb") as spool:
+        with self._plan.sound_spool.open("rb") as spool:
             while left > 0:
                 data = spool.read(min(left, _READ_BLOCKS * BLOCK) * n_channels * 4)
                 if not data:
@@ -339,7 +359,7 @@ class _Work:
 
     def _mastered(
         self, n_samples: int, gain_db: float, ceiling: float, loudness: LoudnessMeter, peak: PeakMeter
-    ) -> Iterator[Float32]:
+    ) -> Generator[Float32, None, None]:
         """The programme with its final level, exactly n_samples long and not late."""
         limiter = Limiter(self._job.layout.n_channels, ceiling)
         gain = 10.0 ** (gain_db / 20.0)
@@ -362,8 +382,8 @@ class _Work:
 
     def remove_spools(self) -> None:
         """Spools are ours alone; nothing of value is in them once the file is written."""
-        self._spool_path.unlink(missing_ok=True)
-        self._video_path.unlink(missing_ok=True)
+        self._plan.sound_spool.unlink(missing_ok=True)
+        self._plan.video_spool.unlink(missing_ok=True)
 
     def rows_finished(self) -> None:
         """Trace and truth get their names."""

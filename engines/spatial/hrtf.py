@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from engines.errors import AssetError
 from engines.spatial.panning import unit_vectors
@@ -62,6 +61,8 @@ def load_sofa(path: Path) -> Hrtf:
     else:
         directions = positions / np.linalg.norm(positions, axis=1, keepdims=True)
     if rate_hz != SAMPLE_RATE_HZ:
+        from scipy.signal import resample_poly  # heavy, and most files have the rate already
+
         common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
         responses = resample_poly(responses, SAMPLE_RATE_HZ // common, rate_hz // common, axis=2)
     return Hrtf(path.stem, directions, _equalised(_trimmed(responses)))

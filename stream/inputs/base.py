@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class VideoInput(Protocol):
         """What is known of it."""
         ...
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """Upright frames in order of time, the first at or after t_s = 0.
 
         Raises:

@@ -5,7 +5,7 @@ PyAV's wheels are built without the v4l2 device, so OpenCV reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -67,7 +67,7 @@ class CameraInput:
         """See `VideoInput.end_s`."""
         return self._end_s
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
         start_s = self._clock.now_s()
         failures = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -88,7 +88,7 @@ class NetworkInput:
         self._info = VideoInfo(width, height, fps if 0.1 <= fps <= 1000 else _DEFAULT_FPS, duration_s=None, live=True)
         return container, stream, frames, first
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`; never ends by itself."""
         start_s = self._clock.now_s()
         wait_s = _FIRST_WAIT_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
@@ -71,7 +71,7 @@ class StillInput:
         """See `VideoInput.end_s`."""
         return self._end_s
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
         index = 0
         while not self._closed:
@@ -112,7 +112,7 @@ class FolderInput:
         """See `VideoInput.end_s`."""
         return self._end_s
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
         height, width = self._first.shape[:2]
         per_picture = max(1, round(self._hold_s * _FPS))

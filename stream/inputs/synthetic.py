@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from engines.specs import Frame
 from engines.synthetic.scenes import make_scene
@@ -45,7 +45,7 @@ class SyntheticInput:
         """See `VideoInput.end_s`."""
         return self._end_s
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`; `truth` holds what is true of the frame given last."""
         index = 0
         while not self._closed and (self._n_frames is None or index < self._n_frames):

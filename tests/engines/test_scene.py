@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_hidden_then_gone():
     assert gone[0].sources[0].phase == "out"
     assert gone[-1].sources == ()
     levels = [s.sources[0].gain_db for s in gone if s.sources]
-    assert all(b <= a for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(levels))
 
 
 def test_what_leaves_the_picture_moves_on_and_fades():

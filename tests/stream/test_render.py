@@ -276,7 +276,8 @@ def test_a_failed_render_leaves_the_old_file_alone(render, tmp_path):
     assert out.read_bytes() == b"precious"
 
 
-def test_a_disk_that_fills_up(cache, bank_dir, tmp_path):
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
+def test_a_disk_that_fills_up(cache, bank_dir, tmp_path, name):
     """A real full disk where mounting is allowed; else a limit on the size of files, which fails the same way."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -287,11 +288,9 @@ def test_a_disk_that_fills_up(cache, bank_dir, tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     try:
-        result = earshot(
-            "render", "synthetic:passby?seconds=4", "--out", disk / "a.wav", cache=cache, preexec_fn=limited
-        )
+        result = earshot("render", "synthetic:passby?seconds=4", "--out", disk / name, cache=cache, preexec_fn=limited)
         line = refused(result, 1)
-        assert str(disk / "a.wav") in line
+        assert str(disk / name) in line
         assert "No space" in line or "too large" in line
         assert list(disk.iterdir()) == []
     finally:

@@ -1,0 +1,169 @@
+"""The page in a real browser for some minutes: packets, gaps, buffer and latency there; late blocks and memory here."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.report import Report, percentiles
+from engines.errors import ConfigError
+
+SOURCE = "synthetic:street"
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_EVERY_S = 1.0
+_WARM_UP_S = 5.0
+_ROOT = Path(__file__).parents[1]
+
+
+def run(minutes: float, plot: Path | None = None) -> Report:
+    """Listen with the page.
+
+    Args:
+        minutes: after a warm-up.
+        plot: PNG of everything over time.
+
+    Raises:
+        ConfigError: playwright or Chromium is missing.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise ConfigError("bench page needs playwright: pip install 'earshot[dev]'") from error
+    browser_path = next((path for path in CHROMIUM if Path(path).exists()), None)
+    if browser_path is None:
+        raise ConfigError("bench page needs Chromium: apt-get install chromium")
+    server = subprocess.Popen(
+        [sys.executable, str(_ROOT / "earshot.py"), "serve", "--port", "0", "--source", SOURCE],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        url = re.search(r"http://\S+", server.stdout.readline())
+        if url is None:
+            raise ConfigError("the server did not start")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+            try:
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                page.goto(url[0])
+                page.evaluate("earshot.player.start('5.1')")
+                page.wait_for_function("earshot.facts().packets > 100")
+                time.sleep(_WARM_UP_S)
+                samples = _sampled(page, url[0], server.pid, minutes)
+            finally:
+                browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    if plot is not None:
+        _draw(samples, plot)
+    return _report(samples, minutes)
+
+
+def _sampled(page: Any, url: str, pid: int, minutes: float) -> list[dict[str, float]]:
+    """One row a second: the page's facts, the server's, its memory."""
+    rows = []
+    begun = time.monotonic()
+    while (at_s := time.monotonic() - begun) < 60.0 * minutes:
+        facts = page.evaluate("earshot.facts()")
+        with urllib.request.urlopen(f"{url}api/state") as answer:
+            state = json.load(answer)
+        rows.append(
+            {
+                "t_s": at_s,
+                "packets": facts["packets"],
+                "lost": facts["lost"],
+                "gaps": facts["sequenceGaps"] + facts["timestampGaps"],
+                "underruns": facts["underruns"],
+                "concealed": facts["concealed"],
+                "buffer_ms": facts["bufferMs"],
+                "latency_ms": facts["latencyMs"],
+                "server_underruns": state["stats"]["underruns"],
+                "server_skipped": state["stats"]["skipped"],
+                "late_p99_ms": state["playout"]["late_p99_ms"],
+                "render_p99_ms": state["playout"]["render_p99_ms"],
+                "frames": state["stats"]["frames"],
+                "vision_ms": state["stats"]["vision_ms"] or 0.0,
+                "rss_mb": _resident_mb(pid),
+                "realtime": float(state["playout"]["realtime"]),
+            }
+        )
+        time.sleep(max(0.0, _EVERY_S - (time.monotonic() - begun - at_s)))
+    return rows
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # pyright: ignore[reportOptionalSubscript]
+
+
+def _report(rows: list[dict[str, float]], minutes: float) -> Report:
+    first, last = rows[0], rows[-1]
+    seconds = max(last["t_s"] - first["t_s"], 1e-9)
+    report = Report("page")
+
+    def grown(name: str) -> int:
+        return int(last[name] - first[name])
+
+    for name, values in (
+        ("latency ms", [r["latency_ms"] for r in rows]),
+        ("buffer ms", [r["buffer_ms"] for r in rows]),
+        ("server late p99 ms", [r["late_p99_ms"] for r in rows]),
+        ("vision ms", [r["vision_ms"] for r in rows]),
+        ("server memory MB", [r["rss_mb"] for r in rows]),
+    ):
+        report.rows.append({"figure": name, **percentiles(values)})
+    report.passed = grown("server_underruns") == 0 and grown("server_skipped") == 0 and grown("gaps") == 0
+    report.notes += [
+        f"{minutes:g} min: server {grown('server_underruns')} underruns, {grown('server_skipped')} blocks skipped; "
+        f"page {grown('underruns')} underruns, {grown('lost')} packets lost, {grown('gaps')} gaps, "
+        f"{grown('concealed')} blocks concealed",
+        f"{grown('packets') / seconds:.2f} packets/s, {grown('frames') / seconds:.1f} frames/s",
+        f"audio thread {'has' if last['realtime'] else 'does not have'} real-time priority",
+        "budget: no server underrun, no block skipped, no gap",
+    ]
+    return report
+
+
+def _draw(rows: list[dict[str, float]], path: Path) -> None:
+    """Small multiples over time, one scale each."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    t_min = np.array([r["t_s"] for r in rows]) / 60
+    panels = (
+        ("latency and buffer, ms", ("latency_ms", "buffer_ms")),
+        ("server: late and render p99, ms", ("late_p99_ms", "render_p99_ms")),
+        ("underruns and gaps", ("underruns", "server_underruns", "gaps", "concealed")),
+        ("server memory, MB", ("rss_mb",)),
+    )
+    figure, axes = plt.subplots(len(panels), 1, figsize=(10, 10), sharex=True, layout="constrained")
+    for axis, (title, names) in zip(axes, panels, strict=True):
+        for name in names:
+            axis.plot(t_min, [r[name] for r in rows], label=name, linewidth=1)
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.legend(fontsize=8, loc="upper right")
+        axis.grid(alpha=0.3)
+        axis.set_ylim(bottom=0)
+    axes[-1].set_xlabel("minutes")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
