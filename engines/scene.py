@@ -314,7 +314,7 @@ def dominant_rate_hz(history: Sequence[tuple[float, float]], now_s: float) -> fl
     if power < 1e-3 * len(values):
         return 0.0
     first = max(2, math.ceil(1.0 / (_GAIT_RANGE_HZ[1] * step_s)))
-    last = min(len(values) // 2 + 2, math.floor(1.0 / (_GAIT_RANGE_HZ[0] * step_s)))
+    last = min(2 * len(values) // 3, math.floor(1.0 / (_GAIT_RANGE_HZ[0] * step_s)))
     correlation = {
         lag: sum(a * b for a, b in zip(centred, centred[lag:], strict=False))
         / power
@@ -325,6 +325,7 @@ def dominant_rate_hz(history: Sequence[tuple[float, float]], now_s: float) -> fl
     }
     for lag in range(first, last + 1):
         before, here, after = (correlation.get(lag + k, -1.0) for k in (-1, 0, 1))
-        if here > 0.4 and here >= before and here >= after:
+        # Noise correlates with itself by chance, the more the fewer samples overlap.
+        if here > max(0.4, min(0.9, 3.2 / math.sqrt(len(values) - lag))) and here >= before and here >= after:
             return 1.0 / (lag * step_s)
     return 0.0
