@@ -7,7 +7,7 @@
 # Real-time audio priority needs `--cap-add SYS_NICE`; a webcam needs `--device /dev/video0`; WebRTC media from
 # outside the host needs `--network host` or a TURN server.
 
-FROM debian:13-slim AS base
+FROM debian:12-slim AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv libmysofa1 \
  && rm -rf /var/lib/apt/lists/*

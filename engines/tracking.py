@@ -30,10 +30,16 @@ HIDDEN_S = 3.0
 _POSITION_GAIN = 0.75
 _VELOCITY_GAIN = 0.25
 _SIZE_GAIN = 0.3
+# What is cut out of a patch that several things share says little about the size of a thing known by then.
+_SHARED_SIZE_GAIN = 0.03
+_KNOWN_S = 0.6
 _APPEARANCE_GAIN = 0.08
 _MAX_COST = 0.78
 _EDGE_SHARE = 0.015
-_JOIN_S = 0.35
+_JOIN_S, _JOIN_STILL_S = 0.35, 0.8
+_LOOSE_PX_SHARE = 0.005
+# Less than this share of the other part, and not known for long: its id is not the one that is listened to.
+_MINOR, _NEW_S = 0.4, 2.0
 
 
 @dataclass(slots=True)
@@ -52,10 +58,13 @@ class _Tracked:
     sibling_offset: tuple[float, float] = (0.0, 0.0)
     sibling_s: float = 0.0
     sibling_start: tuple[float, float] = (0.0, 0.0)
+    sibling_by_patch: bool = False
     travel_to_join: float = 0.0
     hits: int = 1
     confirmed: bool = False
     hidden: bool = False
+    # Per axis: -1 and 1 when the low or the high border of the picture cuts it off, so that only the other side moves.
+    cut_off: tuple[int, int] = (0, 0)
 
     def box(self) -> tuple[float, float, float, float]:
         (cx, cy), (w, h) = self.centre, self.size
@@ -94,8 +103,7 @@ class Tracker:
         dt_s = self._elapsed_s(t_s)
         tracks = []
         for track in self._tracks:
-            cx, cy = self._predicted_centre(track, IDENTITY, dt_s)
-            w, h = track.size
+            (cx, cy), (w, h) = self._predicted(track, IDENTITY, dt_s)
             box = (cx - 0.5 * w, cy - 0.5 * h, cx + 0.5 * w, cy + 0.5 * h)
             region = replace(track.region, box_px=box, embedding=track.embedding)
             tracks.append(Track(track.track_id, region, track.velocity, t_s - track.first_s, t_s - track.seen_s))
@@ -110,7 +118,7 @@ class Tracker:
         middle = np.array([0.5 * self._width, 0.5 * self._height, 1.0])
         self._camera_moves = float(np.hypot(*(observation.camera @ middle - middle[:2]))) > _CAMERA_MOVES * self._width
         for track in self._tracks:
-            track.centre = self._predicted_centre(track, observation.camera, dt_s)
+            track.centre, track.size = self._predicted(track, observation.camera, dt_s)
             # Without sight the guess that it goes on as before weakens.
             if t_s - track.seen_s > 0.5:
                 fade = math.exp(-dt_s / 1.5)
@@ -133,10 +141,24 @@ class Tracker:
     def _elapsed_s(self, t_s: float) -> float:
         return min(max(t_s - self._t_s, 0.0), 1.0) if math.isfinite(self._t_s) else 0.0
 
-    def _predicted_centre(self, track: _Tracked, camera: Affine, dt_s: float) -> tuple[float, float]:
-        u, v = camera @ np.array([track.centre[0], track.centre[1], 1.0])
-        u, v = float(u) + track.velocity[0] * dt_s, float(v) + track.velocity[1] * dt_s
-        return (u % self._width if self._wraps else u), v
+    def _predicted(
+        self, track: _Tracked, camera: Affine, dt_s: float
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Centre and size after a time; where the border cuts a thing off, its free side goes on alone."""
+        moved = camera @ np.array([track.centre[0], track.centre[1], 1.0])
+        centre, size = [], []
+        for axis in (0, 1):
+            way = float(moved[axis]) - track.centre[axis] + track.velocity[axis] * dt_s
+            side = track.cut_off[axis]
+            centre.append(track.centre[axis] + (0.5 * way if side else way))
+            size.append(max(track.size[axis] - side * way, 1.0))
+        u, v = centre
+        return (u % self._width if self._wraps else u, v), (size[0], size[1])
+
+    def _cut_off(self, region: Region) -> tuple[int, int]:
+        x0, y0, x1, y1 = region.box_px
+        across = 0 if self._wraps else (x1 >= self._width - 1) - (x0 <= 1)
+        return across, (y1 >= self._height - 1) - (y0 <= 1)
 
     def _offset(self, u_from: float, u_to: float) -> float:
         """Shortest way from one column to another."""
@@ -178,7 +200,7 @@ class Tracker:
         growth = abs(math.log(max(w * h, 1.0) / max(track.size[0] * track.size[1], 1.0)))
         cost = 0.35 * distance + 0.25 * (1.0 - overlap) + 0.35 * (1.0 - alike) + 0.08 * min(growth, 2.0)
         if missed_s > 0.4 and alike < 0.45:
-            cost += 0.3  # something else at the place where it was lost
+            cost += 0.45  # something else at the place where it was lost
         return cost
 
     def _relative_box(self, track: _Tracked, region: Region) -> tuple[float, float, float, float]:
@@ -224,17 +246,25 @@ class Tracker:
         self._next_id += 1
 
     def _update(self, track: _Tracked, region: Region, t_s: float, dt_s: float) -> None:
-        cu, cv = region.centre_px
-        du, dv = self._offset(track.centre[0], cu), cv - track.centre[1]
+        centre, sides = region.centre_px, (region.box_px[2] - region.box_px[0], region.box_px[3] - region.box_px[1])
+        offset = self._offset(track.centre[0], centre[0]), centre[1] - track.centre[1]
         gap_s = max(t_s - track.seen_s, dt_s, 1e-3)
         # A young track knows no velocity yet: believe the first displacements more.
         gain = max(_VELOCITY_GAIN, 1.0 / (track.hits + 1))
-        track.velocity = (track.velocity[0] + gain * du / gap_s, track.velocity[1] + gain * dv / gap_s)
-        u, v = track.centre[0] + _POSITION_GAIN * du, track.centre[1] + _POSITION_GAIN * dv
-        track.centre = (u % self._width if self._wraps else u, v)
-        w, h = region.box_px[2] - region.box_px[0], region.box_px[3] - region.box_px[1]
-        share = max(_SIZE_GAIN, 1.0 / (track.hits + 1))
-        track.size = (track.size[0] + share * (w - track.size[0]), track.size[1] + share * (h - track.size[1]))
+        growth = max(_SIZE_GAIN, 1.0 / (track.hits + 1))
+        if region.patch >= 0 and t_s - track.first_s > _KNOWN_S:
+            growth = _SHARED_SIZE_GAIN
+        cut_off = self._cut_off(region)
+        velocity, position, size = [], [], []
+        for axis, side in enumerate(cut_off):
+            wider = sides[axis] - track.size[axis]
+            # The free side tells the motion; the centre of what is cut off moves half as fast.
+            way = offset[axis] - 0.5 * side * wider
+            velocity.append(track.velocity[axis] + gain * way / gap_s)
+            size.append(track.size[axis] + (_POSITION_GAIN if side else growth) * wider)
+            position.append(track.centre[axis] + _POSITION_GAIN * offset[axis])
+        track.velocity, track.size, track.cut_off = (velocity[0], velocity[1]), (size[0], size[1]), cut_off
+        track.centre = (position[0] % self._width if self._wraps else position[0], position[1])
         mixed = track.embedding + max(_APPEARANCE_GAIN, 1.0 / (track.hits + 1)) * (region.embedding - track.embedding)
         track.embedding = (mixed / max(float(np.linalg.norm(mixed)), 1e-9)).astype(np.float32)
         track.region, track.seen_s, track.hidden = region, t_s, False
@@ -246,7 +276,7 @@ class Tracker:
         """Tracks that were born side by side, or lie inside each other, and do not move apart are one thing."""
         by_id = {track.track_id: track for track in self._tracks}
         for young in list(self._tracks):
-            if young.seen_s != t_s:
+            if young.seen_s != t_s or young.track_id not in by_id:
                 continue
             if young.sibling_id is None:
                 seen = (o for o in self._tracks if o.seen_s == t_s and o.track_id < young.track_id)
@@ -254,25 +284,34 @@ class Tracker:
                 if companion is not None:
                     self._attach(young, companion, t_s)
                     young.travel_to_join = 0.6 * min(young.size[0], companion.size[0])
+                    young.sibling_by_patch = True
                 continue
             old = by_id.get(young.sibling_id)
             if old is None or old.seen_s != t_s:
                 continue
             offset = self._between(old, young)
             drift = math.hypot(offset[0] - young.sibling_offset[0], offset[1] - young.sibling_offset[1])
-            together = self._touch(old, young) if young.travel_to_join == 0 else self._one_patch(old, young)
-            if drift > 0.35 * min(*old.size, *young.size) + 0.01 * self._width or not together:
+            together = self._one_patch(old, young) if young.sibling_by_patch else self._touch(old, young)
+            if drift > 0.35 * min(*old.size, *young.size) + _LOOSE_PX_SHARE * self._width or not together:
                 young.sibling_id = None
-            elif t_s - young.sibling_s >= _JOIN_S and self._travelled(young) >= young.travel_to_join:
-                old.region = _union(old.region, young.region)
-                x0, y0, x1, y1 = old.region.box_px
-                old.centre, old.size = (0.5 * (x0 + x1), 0.5 * (y0 + y1)), (x1 - x0, y1 - y0)
-                self._tracks.remove(young)
-                del by_id[young.track_id]
+                continue
+            still = t_s - young.sibling_s >= _JOIN_STILL_S and drift < 0.2 * min(*old.size, *young.size)
+            if still or (t_s - young.sibling_s >= _JOIN_S and self._travelled(young) >= young.travel_to_join):
+                minor = old.size[0] * old.size[1] < _MINOR * young.size[0] * young.size[1]
+                kept, dropped = (young, old) if minor and t_s - old.first_s < _NEW_S else (old, young)
+                kept.region = _union(kept.region, dropped.region)
+                x0, y0, x1, y1 = kept.region.box_px
+                kept.centre, kept.size, kept.sibling_id = (0.5 * (x0 + x1), 0.5 * (y0 + y1)), (x1 - x0, y1 - y0), None
+                self._tracks.remove(dropped)
+                del by_id[dropped.track_id]
 
     def _attach(self, young: _Tracked, old: _Tracked, t_s: float) -> None:
         young.sibling_id, young.sibling_offset, young.sibling_s = old.track_id, self._between(old, young), t_s
-        young.sibling_start, young.travel_to_join = young.centre, 0.0
+        young.sibling_start, young.sibling_by_patch = young.centre, False
+        # Parts of one thing stand on each other; two things side by side may be neighbours, until they go together.
+        du, _ = self._between(old, young)
+        above = 0.5 * (old.size[0] + young.size[0]) - abs(du) > 0.6 * min(old.size[0], young.size[0])
+        young.travel_to_join = 0.0 if above else min(old.size[0], young.size[0])
 
     def _travelled(self, young: _Tracked) -> float:
         """How far a track has come since it has a companion."""
@@ -310,7 +349,7 @@ class Tracker:
         """Whether two boxes meet or overlap, and share a side rather than a corner."""
         du, dv = abs(self._offset(a.centre[0], b.centre[0])), abs(a.centre[1] - b.centre[1])
         gap_u, gap_v = du - 0.5 * (a.size[0] + b.size[0]), dv - 0.5 * (a.size[1] + b.size[1])
-        near = 0.012 * self._width + 0.2 * min(*a.size, *b.size)
+        near = 0.006 * self._width + 0.2 * min(*a.size, *b.size)
         return max(gap_u, gap_v) < near and min(gap_u, gap_v) < -0.3 * min(*a.size, *b.size)
 
     def _retire(self, t_s: float) -> None:

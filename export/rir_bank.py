@@ -22,7 +22,7 @@ import pyroomacoustics as pra
 from numpy.typing import NDArray
 
 from engines.errors import ConfigError, OutputError
-from engines.spatial.bank import GRID_AZIMUTHS, MAIN_AZIMUTHS_DEG, N_MAIN, NEAR_SHELL_M, is_complete
+from engines.spatial.bank import GRID_AZIMUTHS, MAIN_AZIMUTHS_DEG, N_MAIN, NEAR_SHELL_M, hashes, is_complete
 from engines.spatial.panning import balanced_weights, ring_shares
 from engines.spatial.rooms import Room
 from engines.specs import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
@@ -30,7 +30,7 @@ from engines.specs import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S
 Float64 = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-_MAX_FAR_SHELL_M = 12.0
+_MIN_FAR_SHELL_M, _MAX_FAR_SHELL_M = 1.05 * NEAR_SHELL_M, 12.0
 _FILTER_TAPS = 256
 _MAX_IMAGE_ORDER = 40
 # A tail quieter than this, relative to the direct sound at 1 m, is not stored.
@@ -90,8 +90,9 @@ def _write_bank(room: Room, directory: Path, progress: Progress) -> None:
     facts = {
         "room": dataclasses.asdict(room),
         "near_m": NEAR_SHELL_M,
-        "far_m": float(np.mean(radii_m[GRID_AZIMUTHS:])),
+        "far_m": max(float(np.mean(radii_m[GRID_AZIMUTHS:])), _MIN_FAR_SHELL_M),
         "rt60_s": [round(float(t), 4) for t in rt60_s],
+        "sha256": hashes(directory),
     }
     (directory / "bank.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
@@ -101,16 +102,18 @@ def _materials(room: Room) -> tuple[dict[str, pra.Material], Float64]:
     # pyroomacoustics: east = +x, north = +y.
     walls = {"east": room.front, "west": room.back, "north": room.left, "south": room.right}
     walls |= {"floor": room.floor, "ceiling": room.ceiling}
+    materials = {}
+    for wall, name in walls.items():
+        try:
+            materials[wall] = pra.Material(1.0 if name == "anechoic" else name)
+        except KeyError as error:
+            raise ConfigError(f"room {room.name}: pyroomacoustics knows no material {name!r}") from error
     if room.rt60_s > 0:
-        absorption, _ = pra.inverse_sabine(room.rt60_s, list(room.size_m))
-        materials = {wall: pra.Material(1.0 if name == "anechoic" else absorption) for wall, name in walls.items()}
-    else:
-        materials = {}
-        for wall, name in walls.items():
-            try:
-                materials[wall] = pra.Material(1.0 if name == "anechoic" else name)
-            except KeyError as error:
-                raise ConfigError(f"room {room.name}: pyroomacoustics knows no material {name!r}") from error
+        try:
+            absorption, _ = pra.inverse_sabine(room.rt60_s, list(room.size_m))
+        except ValueError as error:
+            raise ConfigError(f"room {room.name}: no walls give it an rt60_s of {room.rt60_s:g}") from error
+        materials |= {wall: pra.Material(absorption) for wall, name in walls.items() if name != "anechoic"}
     bands = _octave_bands()
     length, width, height = room.size_m
     areas = {"east": width * height, "west": width * height, "north": length * height, "south": length * height}
@@ -152,7 +155,7 @@ def _grid(room: Room) -> tuple[Float64, Float64]:
         to_upper = np.where(directions > 0, (np.asarray(room.size_m)[:2] - listener[:2]) / directions, np.inf)
         to_lower = np.where(directions < 0, -listener[:2] / directions, np.inf)
     to_wall = np.minimum(to_upper, to_lower).min(axis=1)
-    far = np.clip(0.8 * to_wall, 1.05 * NEAR_SHELL_M, _MAX_FAR_SHELL_M)
+    far = np.minimum(np.clip(0.8 * to_wall, _MIN_FAR_SHELL_M, _MAX_FAR_SHELL_M), 0.9 * to_wall)
     near = np.minimum(np.full(GRID_AZIMUTHS, NEAR_SHELL_M), 0.8 * to_wall)
     radii = np.concatenate([near, far])
     positions = np.empty((2 * GRID_AZIMUTHS, 3))

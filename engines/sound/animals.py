@@ -5,20 +5,21 @@ from __future__ import annotations
 from engines.sound.call import Call, Calls, Formant
 from engines.sound.dsp import BlockVoice, Drift, Space, clamp, pitch_of_size
 from engines.sound.strike import Strikes
-from engines.sound.texture import Bands, Grains
+from engines.sound.texture import Bands, Grains, Stir
 from engines.specs import BLOCK_S
 
 
 class Dog(BlockVoice):
     """Barks in short bouts, panting in between (Taylor & Reby: source-filter in dogs)."""
 
-    gain_db = -8.4
+    gain_db = -17.0
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self.parts = (self._throat,)
+        self._fur = Stir(rng, self.gain_db, -37.5, 2200.0)
+        self.parts = (self._throat, self._fur)
         self._pitch_hz = rng.uniform(378.0, 504.0)
         self._tract = rng.uniform(0.565, 0.688)
         self._wait_s, self._bout = 0.0, rng.randint(2, 4)
@@ -40,6 +41,7 @@ class Dog(BlockVoice):
         if self._pant_s <= 0.0 and self._wait_s > 0.3:
             self._pant_s = rng.uniform(0.266, 0.327)
             self._pant()
+        self._fur.set(self.speed_m_s, self.energy)
 
     def _bark(self) -> None:
         rng = self.rng
@@ -77,14 +79,15 @@ class Dog(BlockVoice):
 class Cat(BlockVoice):
     """Miaows that open and close the mouth, purring in between."""
 
-    gain_db = -23.8
+    gain_db = -23.5
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
-        self._purr = Bands(rng, "ll")
-        self.parts = (self._throat, self._purr)
+        self._purr = Bands(rng, "l")
+        self._fur = Stir(rng, self.gain_db, -41.5, 2600.0)
+        self.parts = (self._throat, self._purr, self._fur)
         self._pitch_hz = rng.uniform(666.0, 820.0)
         self._wait_s = 0.0
         self._breath = Drift(rng, 0.448)
@@ -98,8 +101,9 @@ class Cat(BlockVoice):
                 self._miaow() + rng.uniform(0.5, 1.2) * (1.5 - self.energy) + (3.0 if self.energy < 0.05 else 0.0)
             )
         purr = clamp(1.0 + 0.216 * self._breath.step(), 0.2, 1.8)
-        self._purr.set(0, 0.0273 * purr, 221.0, 1.0)
+        self._purr.set(0, 0.35 * purr, 221.0, 1.0)
         self._purr.grit(0, 1.0, 22.4)
+        self._fur.set(self.speed_m_s, self.energy)
 
     def _miaow(self) -> float:
         rng = self.rng
@@ -122,14 +126,15 @@ class Cat(BlockVoice):
 class Cow(BlockVoice):
     """Long low moos."""
 
-    gain_db = -9.8
+    gain_db = -9.7
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
         self._grass = Grains(rng, 2)
-        self.parts = (self._throat, self._grass)
+        self._steps = Stir(rng, self.gain_db, -38.5, 1300.0)
+        self.parts = (self._throat, self._grass, self._steps)
         self._pitch_hz = rng.uniform(162.0, 205.0)
         self._wait_s = 0.0
 
@@ -143,6 +148,7 @@ class Cow(BlockVoice):
             )
         self._grass.set(0, 3.96, 0.0211, 0.0462, 1482.7, 0.359, spread_octaves=1.16)
         self._grass.set(1, 5.71, 0.00985, 0.0078, 3182.1, 1.72, spread_octaves=1.61)
+        self._steps.set(self.speed_m_s, self.energy)
 
     def _moo(self) -> float:
         rng = self.rng
@@ -164,13 +170,14 @@ class Cow(BlockVoice):
 class Sheep(BlockVoice):
     """Bleats: a tremulous nasal vowel."""
 
-    gain_db = -1.4
+    gain_db = -1.3
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self.parts = (self._throat,)
+        self._grass = Stir(rng, self.gain_db, -40.5, 1800.0)
+        self.parts = (self._throat, self._grass)
         self._pitch_hz = (rng.uniform(189.0, 228.0), rng.uniform(334.0, 401.0))
         self._wait_s = [0.0, rng.uniform(4.0, 7.5)]
 
@@ -183,6 +190,7 @@ class Sheep(BlockVoice):
                 self._wait_s[k] = (
                     self._bleat(k) + rng.uniform(0.5, 1.4) * (1.5 - self.energy) + (1.2 if self.energy < 0.05 else 0.0)
                 )
+        self._grass.set(self.speed_m_s, self.energy)
 
     def _bleat(self, k: int) -> float:
         rng = self.rng
@@ -207,7 +215,7 @@ class Sheep(BlockVoice):
 class Horse(BlockVoice):
     """Hooves on a hard road: walk (four beats), trot (two pairs), canter (three beats)."""
 
-    gain_db = 8.2
+    gain_db = 6.8
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -218,8 +226,8 @@ class Horse(BlockVoice):
             bodies.append([(hz, 0.0336, 1.21), (hz * 2.74, 0.00756, 0.034), (hz * 0.446, 0.0167, 0.258), (hz * 2.44, 0.00875, 0.0532),
                            (rng.uniform(111.0, 187.0), 0.0217, 1.01)])  # fmt: skip
         self._hooves = Strikes(rng, bodies)
-        self._road = Bands(rng, "bb")
-        self.parts = (self._hooves, self._road)
+        self._harness = Stir(rng, self.gain_db, -31.5, 1400.0)
+        self.parts = (self._hooves, self._harness)
         self.space = Space(rng, 0.0682, -32.0, 0.689, 3233.4)
         self._phase, self._next = 1.0, 4
         self._sway = Drift(rng, 0.994)
@@ -247,8 +255,7 @@ class Horse(BlockVoice):
         while self._next < len(beats) and self._phase >= beats[self._next]:
             self._strike(stride_hz)
             self._next += 1
-        self._road.set(0, 0.00304, 609.0, 1.54)
-        self._road.set(1, 0.00133, 4535.4, 0.173)
+        self._harness.set(self.speed_m_s, self.energy)
 
     def _strike(self, stride_hz: float) -> None:
         rng = self.rng
@@ -263,7 +270,7 @@ class Horse(BlockVoice):
 class Crickets(BlockVoice):
     """Field crickets: chirps of three or four pulses near 4.5 kHz, several animals out of step."""
 
-    gain_db = -24.7
+    gain_db = -24.8
     _ANIMALS = 4
 
     def __init__(self, seed: int) -> None:
@@ -300,13 +307,14 @@ class Crickets(BlockVoice):
 class Beast(BlockVoice):
     """A big animal: growls that swell into roars, heavy breath between."""
 
-    gain_db = -3.0
+    gain_db = -2.1
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self.parts = (self._throat,)
+        self._brush = Stir(rng, self.gain_db, -37.5, 900.0)
+        self.parts = (self._throat, self._brush)
         self._pitch_hz = rng.uniform(105.0, 145.0)
         self._wait_s, self._breath_s = 0.0, 0.136
 
@@ -324,6 +332,7 @@ class Beast(BlockVoice):
         if self._breath_s <= 0.0:
             self._breath_s = rng.uniform(0.508, 0.698)
             self._breathe()
+        self._brush.set(self.speed_m_s, self.energy)
 
     def _growl(self) -> float:
         rng = self.rng

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engines.sound.call import Call, Calls, Formant
 from engines.sound.dsp import BlockVoice, pitch_of_size
-from engines.sound.texture import Bands
+from engines.sound.texture import Bands, Stir
 from engines.specs import BLOCK_S
 
 
@@ -17,8 +17,8 @@ class Bird(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._song = Calls(rng, 3)
-        self._air = Bands(rng, "b")
-        self.parts = (self._song, self._air)
+        self._wings = Stir(rng, self.gain_db, -42.5, 3000.0)
+        self.parts = (self._song, self._wings)
         self._pitch_hz = [rng.uniform(2900.0, 3900.0), rng.uniform(3600.0, 5000.0), rng.uniform(2400.0, 5600.0)]
         self._wait_s = [0.0, rng.uniform(0.6, 1.2), rng.uniform(0.9, 2.0)]
         # A repertoire of syllables per bird: (length s, four relative pitches, trill rate or 0).
@@ -40,7 +40,7 @@ class Bird(BlockVoice):
                 busy_s = self._phrase(k)
                 pause_s = rng.uniform(0.25, 0.9) * (1.9 - 1.6 * self.energy) * (1.0 + 0.6 * k)
                 self._wait_s[k] = busy_s + min(pause_s, 2.0)
-        self._air.set(0, 0.004, 3000.0, 0.4)
+        self._wings.set(self.speed_m_s, self.energy)
 
     def _phrase(self, k: int) -> float:
         rng, at_s = self.rng, 0.0
@@ -65,14 +65,14 @@ class Bird(BlockVoice):
 class Crow(BlockVoice):
     """Caws: rough, torn, two or three in a row."""
 
-    gain_db = -5.2
+    gain_db = -5.3
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
-        self._air = Bands(rng, "b")
-        self.parts = (self._throat, self._air)
+        self._wings = Stir(rng, self.gain_db, -40.5, 2500.0)
+        self.parts = (self._throat, self._wings)
         self._pitch_hz = rng.uniform(430.0, 520.0)
         self._wait_s, self._left = 0.0, 3
 
@@ -87,7 +87,7 @@ class Crow(BlockVoice):
             if self._left <= 0:
                 self._left = rng.choice((2, 3, 3, 4))
                 self._wait_s += rng.uniform(0.5, 1.2) * (1.6 - 1.2 * self.energy)
-        self._air.set(0, 0.003, 2500.0, 0.4)
+        self._wings.set(self.speed_m_s, self.energy)
 
     def _caw(self) -> float:
         rng = self.rng
@@ -116,7 +116,7 @@ class Duck(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
-        self._water = Bands(rng, "b")
+        self._water = Stir(rng, self.gain_db, -38.5, 910.0, 0.3)
         self.parts = (self._throat, self._water)
         self._pitch_hz = rng.uniform(159.0, 197.0)
         self._wait_s, self._left, self._loud = 0.0, 4, 1.0
@@ -133,7 +133,7 @@ class Duck(BlockVoice):
             if self._left <= 0:
                 self._left, self._loud = rng.randint(3, 6), 1.0
                 self._wait_s += rng.uniform(0.238, 1.0) * (1.6 - 1.2 * self.energy)
-        self._water.set(0, 0.00374, 910.0, 0.289)
+        self._water.set(self.speed_m_s, self.energy)
 
     def _quack(self) -> float:
         rng = self.rng
@@ -155,14 +155,15 @@ class Duck(BlockVoice):
 class Owl(BlockVoice):
     """Hoots in the rhythm of a tawny owl."""
 
-    gain_db = -14.5
+    gain_db = -13.2
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
         self._night = Bands(rng, "bb")
-        self.parts = (self._throat, self._night)
+        self._wings = Stir(rng, self.gain_db, -42.5, 900.0)
+        self.parts = (self._throat, self._night, self._wings)
         self._pitch_hz = rng.uniform(534.0, 679.0)
         self._wait_s = 0.0
 
@@ -185,3 +186,4 @@ class Owl(BlockVoice):
             self._wait_s = at_s + rng.uniform(0.7, 1.4) * (1.4 - 0.8 * self.energy)
         self._night.set(0, 0.00377, 1382.0, 0.702)
         self._night.set(1, 0.00203, 2766.5, 1.51)
+        self._wings.set(self.speed_m_s, self.energy)

@@ -106,13 +106,13 @@ def finish(out: Float32, gain: float, state: Float64) -> None:
     slow = 2.0 * math.pi * 12.0 / SAMPLE_RATE_HZ
     mean, last = state[0], state[1]
     for i in range(out.size):
-        x = gain * out[i]
-        mean += slow * (x - mean) + 1e-24
-        x -= mean
+        x = gain * out[i] - mean
         size = abs(x)
         if size > _KNEE:
             size = _KNEE + (CEILING - _KNEE) * math.tanh((size - _KNEE) / (CEILING - _KNEE))
             x = math.copysign(size, x)
+        # Fed back from behind the bend: bending a one-sided signal makes DC of its own.
+        mean += slow * x + 1e-24
         out[i] = 0.75 * x + 0.25 * last
         last = x
     state[0], state[1] = mean, last

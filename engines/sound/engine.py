@@ -127,7 +127,9 @@ class Engine:
         self.now[:] = (10.0, 0.3, 0.0, 0.0, 1500.0, 0.0, 4.0, 0.1)
         self._cylinders = np.zeros((len(firing), 4))
         self._cylinders[:, 0] = firing
-        self._cylinders[:, 1] = [1.0 + spread * (2.0 * rng.random() - 1.0) for _ in firing]
+        strengths = np.array([1.0 + spread * (2.0 * rng.random() - 1.0) for _ in firing])
+        # Equal power, so that two individuals are equally loud.
+        self._cylinders[:, 1] = strengths / math.sqrt(np.mean(strengths**2))
         self._cylinders[:, 2] = self._cylinders[:, 1]
         delay = max(2, int(2.0 * pipe_m / SPEED_OF_SOUND_M_S * SAMPLE_RATE_HZ))
         self._pipe = np.array([delay, reflection, hiss_hz, teeth], dtype=np.float64)

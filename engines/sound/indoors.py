@@ -13,7 +13,7 @@ from engines.specs import BLOCK_S
 class Keyboard(BlockVoice):
     """Typing: each key goes down and comes up; bursts of a word, pauses to think."""
 
-    gain_db = 11.9
+    gain_db = 12.1
     _KEYS = 6
 
     def __init__(self, seed: int) -> None:
@@ -203,7 +203,7 @@ class Pouring(BlockVoice):
 class Tap(BlockVoice):
     """Water running from a tap into a sink."""
 
-    gain_db = 2.3
+    gain_db = 13.9
     motion_time_s = 0.3
 
     def __init__(self, seed: int) -> None:
@@ -231,7 +231,7 @@ class Tap(BlockVoice):
 class Dishes(BlockVoice):
     """Plates, bowls, glasses and cutlery handled in a kitchen."""
 
-    gain_db = 13.1
+    gain_db = 13.8
     _THINGS = 7
 
     def __init__(self, seed: int) -> None:
@@ -261,11 +261,11 @@ class Dishes(BlockVoice):
         if self._wait_s <= 0.0:
             thing = rng.randrange(self._THINGS)
             other = rng.randrange(self._THINGS)
-            weight, at_s = rng.uniform(0.392, 1.0) * (0.4 + 0.8 * self.energy), 0.0
+            weight, at_s = rng.uniform(0.55, 1.0) * (0.4 + 0.8 * self.energy), 0.0
             for _ in range(rng.randint(1, 5)):
                 self._things.hit(
                     at_s, thing if rng.random() < 0.7 else other, 0.202 * weight, contact_s=rng.uniform(0.000052, 0.000158), direct=0.279,
-                    noise=0.184 * weight, decay_s=0.00225, centre_hz=rng.uniform(931.0, 2327.2), tune=rng.uniform(1.33, 1.41), spread=1.24,
+                    noise=0.184 * weight, decay_s=0.00225, centre_hz=rng.uniform(931.0, 2327.2), tune=rng.uniform(1.33, 1.41), spread=0.8,
                 )  # fmt: skip
                 at_s += rng.uniform(0.0344, 0.224)
                 weight *= rng.uniform(0.5, 1.1)
@@ -330,7 +330,7 @@ class Paper(BlockVoice):
 class Creak(BlockVoice):
     """Wood and hinges that stick and slip: a train of slips whose rate bends with the load (Farnell's creaking door)."""
 
-    gain_db = -12.6
+    gain_db = -7.2
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -361,7 +361,7 @@ class Creak(BlockVoice):
     def _creak(self) -> float:
         rng = self.rng
         length_s = rng.uniform(0.154, 0.463)
-        slip = self._slip_hz * pitch_of_size(self.size_m) * rng.uniform(2.92, 7.81)
+        slip = self._slip_hz * pitch_of_size(self.size_m) * rng.uniform(3.4, 6.6)
         bend = rng.choice(
             (
                 (0.546, 2.52, 3.15, 3.93),

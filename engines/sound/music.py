@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.sound.dsp import BlockVoice, Space, pitch_of_size
+from engines.sound.dsp import BlockVoice, Drift, Space, pitch_of_size
 from engines.sound.strike import Strikes, bar_modes
 from engines.sound.tones import Strings
 from engines.specs import BLOCK_S
@@ -51,35 +51,42 @@ class Guitar(BlockVoice):
 
 
 class Bell(BlockVoice):
-    """A church bell: hum, prime, tierce, quint, nominal (Rossing, "The Physics of Musical Instruments")."""
+    """Church bells that swing: hum, prime, tierce, quint, nominal (Rossing, "The Physics of Musical Instruments")."""
 
-    gain_db = 6.1
+    gain_db = -1.7
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
-        ratios = (0.399, 0.421, 1.0, 1.37, 1.32, 1.72, 1.67, 2.18, 1.81, 0.736, 4.75, 2.9)
-        levels = (0.766, 0.344, 1.61, 0.16, 1.01, 0.127, 0.598, 1.09, 0.168, 0.443, 0.179, 0.0596)
-        t60_s = (18.5, 5.2, 7.23, 1.37, 15.0, 4.05, 3.6, 3.89, 1.87, 2.18, 0.868, 1.08)
-        self._hz = rng.uniform(1520.0, 2200.0)
+        # Partial: ratio to the prime, level, T60 in seconds. Doublets, because no bell is quite round, beat slowly.
+        partials = (
+            (0.5, 0.5, 8.0), (1.0, 0.7, 4.5), (1.003, 0.4, 4.5), (1.2, 1.0, 4.0), (1.206, 0.5, 4.0), (1.5, 0.35, 2.5),
+            (2.0, 1.0, 3.2), (2.5, 0.5, 1.8), (2.66, 0.45, 1.5), (3.0, 0.6, 1.4), (4.1, 0.4, 0.9), (5.3, 0.25, 0.6),
+        )  # fmt: skip
+        self._hz = rng.uniform(420.0, 560.0)
         bodies = [
-            [(self._hz * f * r, t, g) for r, g, t in zip(ratios, levels, t60_s, strict=True)] for f in (1.0, 2.34)
+            [(self._hz * tune * ratio * rng.uniform(0.998, 1.002), t60_s, level) for ratio, level, t60_s in partials]
+            for tune in (1.0, 1.26)
         ]
         self._bells = Strikes(rng, bodies)
         self.parts = (self._bells,)
-        self.space = Space(rng, 1.95, -4.03, 2.53, 3304.4)
-        self._wait_s = 0.0
+        self.space = Space(rng, 1.95, -4.0, 2.5, 3300.0)
+        self._swing_s = [rng.uniform(1.5, 1.9), rng.uniform(1.2, 1.45)]
+        self._wait_s = [0.0, rng.uniform(0.5, 1.0)]
 
     def control(self) -> None:
-        """Two bells, swung without counting."""
+        """Each bell swings in its own time, a little unevenly; the clapper does not always reach the second one."""
         rng = self.rng
-        self._wait_s -= BLOCK_S
-        if self._wait_s <= 0.0:
-            self._bells.hit(
-                0.0, 0 if rng.random() < 0.7 else 1, 0.101 * rng.uniform(0.711, 1.0) * (0.6 + 0.8 * self.energy), contact_s=0.000287, direct=0.272,
-                noise=0.0507, decay_s=0.00297, centre_hz=4909.4, tune=pitch_of_size(self.size_m), spread=0.0986,
-            )  # fmt: skip
-            self._wait_s = rng.uniform(2.38, 3.68) * (1.4 - 0.8 * self.energy)
+        for k in range(2):
+            self._wait_s[k] -= BLOCK_S
+            if self._wait_s[k] > 0.0:
+                continue
+            self._wait_s[k] += self._swing_s[k] * rng.uniform(0.85, 1.15) * (1.3 - 0.6 * self.energy)
+            if k == 0 or rng.random() < 0.7:
+                self._bells.hit(
+                    0.0, k, 0.1 * rng.uniform(0.75, 1.0) * (0.6 + 0.8 * self.energy), contact_s=0.0004, direct=0.27,
+                    noise=0.05, decay_s=0.003, centre_hz=4900.0, tune=pitch_of_size(self.size_m), spread=0.1,
+                )  # fmt: skip
 
 
 class Chime(BlockVoice):
@@ -115,10 +122,14 @@ class Chime(BlockVoice):
             self._wait_s = at_s + min(rng.expovariate(1.0 / 0.4) * (1.5 - self.energy), 2.0)
 
 
-class Drums(BlockVoice):
-    """A small drum kit that plays variations of a groove."""
+# Sixteenths of a bar on which the kick falls; a drummer changes between such figures.
+_KICKS = ((0, 10), (0, 7, 10), (0, 3, 8), (0, 6, 11), (0, 8, 10, 13), (0, 2, 9))
 
-    gain_db = -3.3
+
+class Drums(BlockVoice):
+    """A small drum kit: bars that differ, fills, accents, and a tempo that breathes."""
+
+    gain_db = -4.0
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -132,38 +143,47 @@ class Drums(BlockVoice):
         ])  # fmt: skip
         self.parts = (self._kit,)
         self._beat, self._step, self._tempo_hz = 1.0, 0, rng.uniform(6.4, 7.6)
+        self._feel = Drift(rng, 1.5)
+        self._kicks, self._fill, self._bar_loud, self._ride = _KICKS[0], False, 1.0, 2
 
     def control(self) -> None:
-        """Sixteenths; kick and snare wander round their places."""
+        """Sixteenths; every bar chooses its figure anew."""
         rng = self.rng
-        self._beat += self._tempo_hz * BLOCK_S * (0.8 + 0.4 * self.energy)
+        self._beat += self._tempo_hz * BLOCK_S * (0.8 + 0.4 * self.energy) * (1.0 + 0.03 * self._feel.step())
         if self._beat < 1.0:
             return
         self._beat -= 1.0
-        step, loud = self._step % 16, 0.6 + 0.5 * self.energy
-        tune = pitch_of_size(self.size_m)
-        if step in (0, 10) or rng.random() < 0.08:
-            self._kit.hit(
-                0.0, 0, 1.2 * loud, contact_s=0.004, direct=0.6, noise=0.1, decay_s=0.004, centre_hz=2500.0, tune=tune
-            )
-        if step in (4, 12) or rng.random() < 0.06:
-            weight = loud * (1.0 if step in (4, 12) else 0.4)
-            self._kit.hit(
-                0.0,
-                1,
-                0.5 * weight,
-                contact_s=0.001,
-                direct=0.5,
-                noise=0.6 * weight,
-                decay_s=0.055,
-                centre_hz=3400.0,
-                q=0.5,
-                tune=tune,
-            )
-        if step % 2 == 0 or rng.random() < 0.2:
-            weight = loud * rng.uniform(0.5, 1.0)
-            decay_s = 0.14 if step == 14 and rng.random() < 0.4 else 0.028
-            self._kit.hit(
-                0.0, 2, 0.05 * weight, contact_s=0.0002, noise=0.25 * weight, decay_s=decay_s, centre_hz=8800.0, q=0.8
-            )
+        step = self._step % 16
+        if step == 0:
+            self._kicks, self._fill = rng.choice(_KICKS), rng.random() < 0.3
+            self._bar_loud, self._ride = rng.uniform(0.8, 1.15), rng.choice((1, 2, 2, 4))
+        loud = (0.6 + 0.5 * self.energy) * self._bar_loud * rng.uniform(0.8, 1.1)
+        rolling = self._fill and step >= 10
+        if step in self._kicks or rng.random() < 0.06:
+            self._kick(loud)
+        if rolling and rng.random() < 0.8:
+            self._snare(loud * rng.uniform(0.35, 0.9))
+        elif step in (4, 12) and rng.random() < 0.9:
+            self._snare(loud)
+        elif rng.random() < 0.1:
+            self._snare(0.3 * loud)
+        if (step % self._ride == 0 and not rolling) or rng.random() < 0.15:
+            self._cymbal(loud * rng.uniform(0.5, 1.0), 0.14 if rng.random() < 0.08 else 0.028)
         self._step += 1
+
+    def _kick(self, loud: float) -> None:
+        self._kit.hit(
+            0.0, 0, 1.2 * loud, contact_s=0.004, direct=0.6, noise=0.1, decay_s=0.004, centre_hz=2500.0,
+            tune=pitch_of_size(self.size_m),
+        )  # fmt: skip
+
+    def _snare(self, weight: float) -> None:
+        self._kit.hit(
+            0.0, 1, 0.5 * weight, contact_s=0.001, direct=0.5, noise=0.6 * weight, decay_s=0.055, centre_hz=3400.0,
+            q=0.5, tune=pitch_of_size(self.size_m),
+        )  # fmt: skip
+
+    def _cymbal(self, weight: float, decay_s: float) -> None:
+        self._kit.hit(
+            0.0, 2, 0.05 * weight, contact_s=0.0002, noise=0.25 * weight, decay_s=decay_s, centre_hz=8800.0, q=0.8
+        )

@@ -132,7 +132,7 @@ class Stream(BlockVoice):
 class Sea(BlockVoice):
     """Waves that rise, break and draw back over the shore; each has its own height and length."""
 
-    gain_db = 7.9
+    gain_db = 8.4
     motion_time_s = 0.8
 
     def __init__(self, seed: int) -> None:
@@ -151,13 +151,14 @@ class Sea(BlockVoice):
         for wave in self._waves:
             wave[0] += BLOCK_S
             if wave[0] >= wave[1]:
-                wave[:] = [0.0, rng.uniform(3.5, 5.94) * (1.2 - 0.4 * self.energy), rng.uniform(1.17, 1.0)]
+                wave[:] = [0.0, rng.uniform(3.5, 8.0) * (1.2 - 0.4 * self.energy), rng.uniform(0.75, 1.15)]
             t = wave[0] / wave[1]
             rise = math.exp(-(((t - 0.296) / (0.123 if t < 0.32 else 0.152)) ** 2))
-            body += wave[2] * rise
+            # Powers add: the trains come from different places.
+            body += (wave[2] * rise) ** 2
             wash += wave[2] * math.exp(-(((t - 1.55) / (0.0554 if t < 0.52 else 0.201)) ** 2))
         loud = (0.4 + 1.2 * self.energy) * (1.0 + 0.08 * self._wander.step())
-        body, wash = loud * (0.182 + body), loud * (0.0585 + wash)
+        body, wash = loud * (0.182 + math.sqrt(body)), loud * (0.0585 + wash)
         self._water.set(0, 0.258 * body, 153.0, 0.419)
         self._water.set(1, 0.117 * body, 496.0 + 230.0 * body, 1.45)
         self._water.set(2, 0.175 * body**1.3, 462.0 + 118.0 * body, 0.592)
@@ -205,7 +206,7 @@ class Fire(BlockVoice):
 class Thunder(BlockVoice):
     """Distant storm: rolling rumbles that begin with a tearing crack, over steady rain."""
 
-    gain_db = 2.9
+    gain_db = 1.4
     motion_time_s = 0.5
 
     def __init__(self, seed: int) -> None:
@@ -221,14 +222,17 @@ class Thunder(BlockVoice):
         """Reflections of one lightning channel: (time s, width s, strength), later ones broader."""
         rng = self.rng
         times = [0.0, *sorted(rng.uniform(0.1, 3.6) for _ in range(rng.randint(5, 9)))]
-        return [(t, rng.uniform(0.08, 0.2) + 0.09 * t, rng.uniform(0.4, 1.0) * math.exp(-0.28 * t)) for t in times]
+        bumps = [(t, rng.uniform(0.08, 0.2) + 0.09 * t, rng.uniform(0.4, 1.0) * math.exp(-0.28 * t)) for t in times]
+        # One roll differs from the next in its course, not in its whole energy.
+        scale = math.sqrt(0.55 / sum(width * strength**2 for _, width, strength in bumps))
+        return [(t, width, scale * strength) for t, width, strength in bumps]
 
     def control(self) -> None:
         """Roll through one thunderclap after another."""
         rng = self.rng
         self._age_s += BLOCK_S
         if self._age_s > self._length_s:
-            self._age_s, self._near = 0.0, rng.uniform(0.55, 1.0)
+            self._age_s, self._near = 0.0, rng.uniform(0.7, 1.0)
             self._length_s = rng.uniform(4.0, 8.0) * (1.3 - 0.6 * self.energy)
             self._bumps = self._new_bumps()
         roll = 0.0

@@ -7,7 +7,7 @@ import math
 from engines.sound.call import Call, Calls, Formant
 from engines.sound.dsp import BlockVoice, Drift, Space, clamp, pitch_of_size
 from engines.sound.strike import Strikes
-from engines.sound.texture import Bands, Grains
+from engines.sound.texture import Bands, Grains, Stir
 from engines.specs import BLOCK_S
 
 # Vowel-like formants (Hz) from Peterson & Barney's averages; used to colour murmur, never in the order of a word.
@@ -24,7 +24,7 @@ _VOWELS = (
 class Footsteps(BlockVoice):
     """Hard shoes on a floor: heel, roll, toe (Farnell's ground-reaction phases), left and right a little different."""
 
-    gain_db = 19.1
+    gain_db = 21.8
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -40,7 +40,7 @@ class Footsteps(BlockVoice):
             ])  # fmt: skip
         # Sole and toe are only bursts of friction.
         self._feet = Strikes(rng, [*bodies, [], []])
-        self._cloth = Bands(rng, "b")
+        self._cloth = Stir(rng, self.gain_db, -33.0, 950.0, 0.3)
         self.parts = (self._feet, self._cloth)
         self._heel_hz = rng.uniform(75.0, 110.0)
         self._phase = 1.0
@@ -72,7 +72,7 @@ class Footsteps(BlockVoice):
                 self._phase = rng.uniform(-1.0, 0.2)
                 self._shuffle()
         self._swish *= 0.93
-        self._cloth.set(0, 0.0034 * self._swish + 0.0017, 820.0, 0.24)
+        self._cloth.set(self.speed_m_s, self.energy, 0.8 + 0.7 * self._swish)
 
     def _step(self, rate: float) -> None:
         rng, foot = self.rng, self._foot
@@ -97,7 +97,7 @@ class Footsteps(BlockVoice):
         )
         toe_s = rng.uniform(0.088, 0.137) / (0.5 + 0.25 * rate)
         self._feet.hit(
-            toe_s, 3, 0.0, noise=1.05 * weight * rng.uniform(0.63, 1.37), attack_s=0.0076, decay_s=0.0107,
+            toe_s, 3, 0.0, noise=0.3 * weight * rng.uniform(0.63, 1.37), attack_s=0.0076, decay_s=0.0107,
             centre_hz=heel_hz * rng.uniform(4.0, 6.9), q=1.56,
         )  # fmt: skip
         self._swish = 0.4 + 0.6 * hurry
@@ -183,7 +183,7 @@ class Crowd(BlockVoice):
 class Applause(BlockVoice):
     """Many pairs of hands: each clap a short burst through the cavity of the palms (Peltola et al., DAFx 2007)."""
 
-    gain_db = 1.7
+    gain_db = -14.0
     _GROUPS = 10
 
     def __init__(self, seed: int) -> None:
@@ -205,8 +205,10 @@ class Applause(BlockVoice):
             solo = k < 4
             people = 1.0 if solo else 3.0 + 10.0 * self.energy
             rate = self._rate_hz[k] * people * (0.7 + 0.5 * self.energy)
+            # A wider band passes more noise; hands of every size clap equally loud.
+            even = math.sqrt(1400.0 / self._hands_hz[k])
             self._near.set(
-                k, rate, (0.406 if solo else 0.815) * loud, 0.0245, self._hands_hz[k] * tone, 2.33, spread_db=3.2,
+                k, rate, (0.406 if solo else 0.815) * loud * even, 0.0245, self._hands_hz[k] * tone, 2.33, spread_db=3.2,
                 spread_octaves=0.426, regular=0.147 if solo else 0.0,
             )  # fmt: skip
         self._far.set(0, 0.0722 * loud, 451.0 * tone, 1.6)
@@ -217,7 +219,7 @@ class Applause(BlockVoice):
 class Ball(BlockVoice):
     """A basketball that is dribbled in a hall: the floor thuds, the air inside rings near 1 kHz."""
 
-    gain_db = 8.1
+    gain_db = 5.1
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -228,8 +230,8 @@ class Ball(BlockVoice):
             (rng.uniform(74.2, 90.1), 0.287, 0.396), (rng.uniform(170.0, 205.0), 0.0819, 0.826), (rng.uniform(262.0, 308.0), 0.0389, 0.112),
             (air_hz, 0.0795, 0.257), (2.59 * air_hz, 0.096, 0.264), (1.34 * air_hz, 0.0489, 0.0476),
         ]])  # fmt: skip
-        self._hall = Bands(rng, "b")
-        self.parts = (self._ball, self._hall)
+        self._player = Stir(rng, self.gain_db, -28.5, 850.0)
+        self.parts = (self._ball, self._player)
         self.space = Space(rng, 0.52, -8.49, 4.49, 5088.8)
         self._wait_s = 0.0
         self._tempo_s = rng.uniform(0.557, 0.668)
@@ -242,8 +244,8 @@ class Ball(BlockVoice):
             weight = rng.uniform(1.22, 2.13) * (0.4 + 0.7 * self.energy)
             self._ball.hit(
                 rng.uniform(0.0, 0.00216), 0, 0.744 * weight, contact_s=0.00425, direct=0.963, noise=0.229 * weight, attack_s=0.000731,
-                decay_s=0.0126, centre_hz=661.0, q=0.369, tune=pitch_of_size(self.size_m) * rng.uniform(0.337, 0.365), spread=1.09,
+                decay_s=0.0126, centre_hz=661.0, q=0.369, tune=pitch_of_size(self.size_m) * rng.uniform(0.337, 0.365), spread=0.5,
             )  # fmt: skip
             pause = rng.uniform(0.111, 1.0) if rng.random() < 0.1 else 0.0
             self._wait_s += self._tempo_s * rng.uniform(0.85, 1.15) * (1.4 - 0.8 * self.energy) + pause
-        self._hall.set(0, 0.00359, 665.0, 0.659)
+        self._player.set(self.speed_m_s, self.energy)

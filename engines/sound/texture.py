@@ -12,7 +12,7 @@ import random
 
 import numpy as np
 
-from engines.sound.dsp import SUB, Float64, UInt64, kernel, noise, stream_seeds, svf_band, tune, uniform
+from engines.sound.dsp import SUB, Float64, UInt64, clamp, db, kernel, noise, stream_seeds, svf_band, tune, uniform
 from engines.specs import BLOCK, SAMPLE_RATE_HZ, Float32
 
 # Columns of a band's controls.
@@ -257,3 +257,36 @@ class Bubbles:
         _bubbles_add(out, pos, self._controls, self._pool, self._state, self._seeds)
         if pos + out.size == BLOCK:
             self._controls[0] = self._controls[1]
+
+
+class Stir:
+    """The quiet, unbroken noise of a body that moves: cloth, fur, feathers, grass, tyres; part of a voice.
+
+    A voice made of strikes or calls has pauses, and what is silent cannot be located by ear while it moves on.
+
+    Args:
+        rng: gives every individual its own colour.
+        gain_db: output gain of the voice.
+        level_db: RMS in the output while the body moves, dB relative to full scale.
+        centre_hz: middle of its band.
+        q: sharpness of the band.
+    """
+
+    # A body that stands still only breathes.
+    _STILL_DB = -14.0
+
+    def __init__(self, rng: random.Random, gain_db: float, level_db: float, centre_hz: float, q: float = 0.5) -> None:
+        self._bands = Bands(rng, "b")
+        self._centre_hz, self._q = centre_hz * rng.uniform(0.85, 1.18), q
+        # Noise in [-1, 1) has an RMS of 1/sqrt(3); a band-pass of damping k passes k atan(g) of its power.
+        rms = math.sqrt(math.atan(tune(self._centre_hz)) / q / 3.0)
+        self._level = db(level_db - gain_db) / rms
+
+    def set(self, speed_m_s: float, energy: float, swell: float = 1.0) -> None:
+        """Follow the motion; `swell` is a linear factor for the rhythm of the body."""
+        lively = clamp(max(speed_m_s, energy / 0.3), 0.0, 1.0)
+        self._bands.set(0, self._level * swell * db((1.0 - lively) * self._STILL_DB), self._centre_hz, self._q)
+
+    def add(self, out: Float32, pos: int) -> None:
+        """See `engines.sound.dsp.Part`."""
+        self._bands.add(out, pos)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from engines.sound.dsp import BlockVoice, Drift, clamp, pitch_of_size
 from engines.sound.engine import CLATTER, CYCLE_HZ, HISS, MUFFLER_HZ, PULSE, ROUGHNESS, SHARPNESS, WHINE, Engine
 from engines.sound.strike import Strikes, bar_modes
@@ -14,6 +16,7 @@ class _Driven(BlockVoice):
 
     idle_rpm = 750.0
     top_rpm = 4200.0
+    # Speeds at which the driver shifts up.
     gears_m_s = (0.0, 5.0, 10.0, 17.0, 26.0, 60.0)
     motion_time_s = 0.25
 
@@ -21,20 +24,22 @@ class _Driven(BlockVoice):
 
     def rpm(self) -> float:
         """Engine speed from vehicle speed through the gears, plus throttle from energy."""
-        gears = self.gears_m_s
-        for low, high in zip(gears, gears[1:], strict=False):
-            if self.speed_m_s <= high or high == gears[-1]:
-                share = clamp((self.speed_m_s - 0.55 * low) / (high - 0.55 * low), 0.0, 1.0)
-                break
-        driven = share * (self.top_rpm - self.idle_rpm) * (0.75 if self.speed_m_s > 0.3 else 0.0)
-        throttle = 0.22 * self.energy * (self.top_rpm - self.idle_rpm)
-        return self.idle_rpm + driven + throttle
+        return self.idle_rpm + (self.top_rpm - self.idle_rpm) * (0.5 * self._pull() + 0.15 * self.energy)
+
+    def _pull(self) -> float:
+        """How far the present gear is driven, 0 (standing or just shifted) to 1 (about to shift up)."""
+        if self.speed_m_s <= 0.3:
+            return 0.0
+        for low, high in pairwise(self.gears_m_s):
+            if self.speed_m_s <= high:
+                return clamp((self.speed_m_s - 0.55 * low) / (high - 0.55 * low), 0.0, 1.0)
+        return 1.0
 
 
 class Car(_Driven):
     """A four-cylinder car."""
 
-    gain_db = -8.8
+    gain_db = -9.3
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -47,18 +52,21 @@ class Car(_Driven):
         self._road = Bands(rng, "lbb")
         self.parts = (self.engine, self._road)
         self._hunt = Drift(rng, 0.705)
-        self.idle_rpm = rng.uniform(297.0, 361.0)
+        self.idle_rpm = rng.uniform(700.0, 830.0)
 
     def control(self) -> None:
         """Engine and tyres follow the speed."""
         rpm = self.rpm() * (1.0 + 0.0144 * self._hunt.step())
         load = clamp(0.35 + 0.8 * self.energy, 0.0, 1.2)
         now = self.engine.now
-        now[CYCLE_HZ] = rpm / 139.0 * pitch_of_size(self.size_m)
+        # Four strokes: a cycle takes two turns. The noise of the gas grows with its flow.
+        flow = clamp(rpm / 1500.0, 0.3, 2.0)
+        tone = pitch_of_size(self.size_m)
+        now[CYCLE_HZ] = rpm / 120.0 * tone
         now[PULSE] = 0.477 * load + 0.299
-        now[HISS] = 0.257 + 0.329 * load
-        now[CLATTER] = 0.05 + 0.0303 * load
-        now[MUFFLER_HZ] = 898.0 + 767.0 * load + 0.0918 * rpm
+        now[HISS] = (0.257 + 0.329 * load) * flow
+        now[CLATTER] = (0.05 + 0.0303 * load) * flow
+        now[MUFFLER_HZ] = (898.0 + 767.0 * load + 0.0918 * rpm) * tone
         now[WHINE] = 0.008
         now[SHARPNESS] = 3.2
         now[ROUGHNESS] = 0.16
@@ -71,7 +79,7 @@ class Car(_Driven):
 class Motorcycle(_Driven):
     """A big twin with an uneven beat."""
 
-    gain_db = -7.9
+    gain_db = -9.1
     idle_rpm = 950.0
     top_rpm = 6500.0
 
@@ -90,7 +98,7 @@ class Motorcycle(_Driven):
         """Revs follow throttle and speed."""
         rpm = self.rpm() * (1.0 + 0.0147 * self._hunt.step())
         now = self.engine.now
-        now[CYCLE_HZ] = rpm / 173.0 * pitch_of_size(self.size_m)
+        now[CYCLE_HZ] = rpm / 120.0 * pitch_of_size(self.size_m)
         now[PULSE] = 0.4 + 0.4 * self.energy
         now[HISS] = 0.5 + 0.5 * self.energy
         now[CLATTER] = 0.06
@@ -103,16 +111,16 @@ class Motorcycle(_Driven):
 class Truck(_Driven):
     """A diesel: six cylinders that knock."""
 
-    gain_db = -7.6
+    gain_db = -9.2
     idle_rpm = 620.0
     top_rpm = 2300.0
-    gears_m_s = (0.0, 2.13, 5.52, 22.2, 19.0, 38.5, 60.1)
+    gears_m_s = (0.0, 3.0, 5.5, 11.0, 19.0, 28.0, 60.0)
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self.engine = Engine(
-            rng, [k / 3.66 for k in range(6)], spread=0.092, pipe_m=rng.uniform(5.3, 7.06), reflection=0.575, hiss_hz=223.0, teeth=66.5,
+            rng, [k / 6.0 for k in range(6)], spread=0.35, pipe_m=rng.uniform(5.3, 7.06), reflection=0.575, hiss_hz=223.0, teeth=66.5,
             body=((rng.uniform(83.5, 104.0), 2.37, 1.0), (rng.uniform(339.0, 443.0), 1.15, 0.351), (rng.uniform(672.0, 896.0), 2.87, 2.0)),
         )  # fmt: skip
         self._road = Bands(rng, "lb")
@@ -123,10 +131,11 @@ class Truck(_Driven):
         """Engine, turbo and tyres follow the speed."""
         rpm = self.rpm() * (1.0 + 0.00782 * self._hunt.step())
         now = self.engine.now
-        now[CYCLE_HZ] = rpm / 206.0 * pitch_of_size(self.size_m)
+        now[CYCLE_HZ] = rpm / 120.0 * pitch_of_size(self.size_m)
         now[PULSE] = 0.5 + 0.4 * self.energy
-        now[HISS] = 0.4 + 0.4 * self.energy
-        now[CLATTER] = 0.22
+        flow = clamp(rpm / 1150.0, 0.3, 2.0)
+        now[HISS] = (0.4 + 0.4 * self.energy) * flow
+        now[CLATTER] = 0.22 * flow
         now[MUFFLER_HZ] = 600.0 + 700.0 * self.energy
         now[WHINE] = 0.00527 * self.energy
         now[SHARPNESS] = 5.0
@@ -139,14 +148,14 @@ class Truck(_Driven):
 class Boat(BlockVoice):
     """An outboard motor, water slapping the hull."""
 
-    gain_db = -11.3
+    gain_db = -10.3
     motion_time_s = 0.4
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._engine = Engine(
-            rng, (0.0, 1.28, 2.61), spread=0.153, pipe_m=rng.uniform(0.601, 0.901), reflection=0.498, hiss_hz=2211.5,
+            rng, (0.0, 0.28, 0.61), spread=0.153, pipe_m=rng.uniform(0.601, 0.901), reflection=0.498, hiss_hz=2211.5,
             body=((rng.uniform(79.2, 89.6), 1.49, 0.422), (rng.uniform(235.0, 264.0), 1.63, 0.509)),
         )  # fmt: skip
         self._water = Bands(rng, "bbb")
@@ -157,10 +166,11 @@ class Boat(BlockVoice):
     def control(self) -> None:
         """Revs follow speed and energy; the hull heaves."""
         share = clamp(0.08 * self.speed_m_s + 0.45 * self.energy, 0.0, 1.3)
-        rpm = (665.0 + 2218.1 * share) * (1.0 + 0.0309 * self._hunt.step())
+        rpm = (2200.0 + 4500.0 * min(share, 1.0)) * (1.0 + 0.0309 * self._hunt.step())
         heave = clamp(1.0 + 0.344 * self._heave.step(), 0.2, 2.0)
         now = self._engine.now
-        now[CYCLE_HZ] = rpm / 17.4 * pitch_of_size(self.size_m)
+        # Two strokes: every turn is a cycle.
+        now[CYCLE_HZ] = rpm / 60.0 * pitch_of_size(self.size_m)
         now[PULSE] = 0.194 + 0.305 * share
         now[HISS] = 0.203 + 0.0678 * share
         now[CLATTER] = 0.03
@@ -216,13 +226,14 @@ class Helicopter(BlockVoice):
         self._air = Bands(rng, "lbs")
         self.parts = (self._rotor, self._air)
         self._rotor_hz = rng.uniform(11.3, 13.3)
-        self._gust = Drift(rng, 0.227)
+        self._gust, self._governor = Drift(rng, 0.227), Drift(rng, 1.5)
 
     def control(self) -> None:
         """The slap gets harder with energy."""
         gust = clamp(1.0 + 0.212 * self._gust.step(), 0.5, 1.6)
         now = self._rotor.now
-        now[CYCLE_HZ] = self._rotor_hz * (0.92 + 0.16 * self.energy) * pitch_of_size(self.size_m, 0.08)
+        turn = 1.0 + 0.006 * self._governor.step()
+        now[CYCLE_HZ] = self._rotor_hz * (0.92 + 0.16 * self.energy) * turn * pitch_of_size(self.size_m, 0.08)
         now[PULSE] = (0.5 + 0.5 * self.energy) * gust
         now[HISS] = 1.2
         now[MUFFLER_HZ] = 900.0
@@ -244,22 +255,21 @@ class Train(BlockVoice):
         rng = self.rng
         self._roll = Bands(rng, "llbbs")
         self._joint = Strikes(rng, [
-            [(rng.uniform(33.1, 41.3), 0.105, 1.0), (274.0, 0.175, 1.15), (rng.uniform(404.0, 482.0), 0.292, 0.623),
-             (258.0, 0.0662, 0.246), (3917.0, 0.104, 0.175), (5467.5, 0.0756, 0.212)]
+            [(rng.uniform(33.0, 41.0), 0.105, 1.0), (rng.uniform(240.0, 310.0), 0.175, 1.15), (rng.uniform(404.0, 482.0), 0.292, 0.623),
+             (rng.uniform(225.0, 290.0), 0.066, 0.246), (rng.uniform(3600.0, 4200.0), 0.104, 0.175),
+             (rng.uniform(5000.0, 5900.0), 0.0756, 0.212)]
             for _ in range(4)
         ])  # fmt: skip
         self.parts = (self._roll, self._joint)
-        self._metre = 0.0
-        self._sway, self._squeal = Drift(rng, 0.992), Drift(rng, 1.0)
-        self._started = False
+        self._metre = rng.uniform(14.0, 18.0)
+        self._sway, self._squeal, self._pace = Drift(rng, 0.992), Drift(rng, 1.0), Drift(rng, 2.0)
 
     def control(self) -> None:
         """Joints come by every 18 m; a slow or still train is heard as if it rolled gently."""
         rng = self.rng
-        speed = 9.0 + 14.0 * self.energy + 0.5 * self.speed_m_s
+        speed = (9.0 + 14.0 * self.energy + 0.5 * self.speed_m_s) * (1.0 + 0.05 * self._pace.step())
         self._metre += speed * BLOCK_S
-        if self._metre >= 18.0 or not self._started:
-            self._started = True
+        if self._metre >= 18.0:
             self._metre %= 18.0
             for k, wheel_m in enumerate((0.0, 4.09, 7.42, 10.5)):
                 weight = rng.uniform(0.328, 0.525) * (0.6 + 0.5 * self.energy)
@@ -282,7 +292,7 @@ class Train(BlockVoice):
 class Bicycle(BlockVoice):
     """Freewheel ticks, tyre hiss, and now and then the bell, whose toothed wheel strikes it many times per turn."""
 
-    gain_db = -2.5
+    gain_db = -11.0
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -316,8 +326,8 @@ class Bicycle(BlockVoice):
             self._ring_s = rng.uniform(1.79, 3.36) * (1.4 - 0.8 * self.energy)
             self._ring()
         roll = clamp(pace / 2.75, 0.1, 2.0)
-        self._tyre.set(0, 0.0211 * roll, 510.0, 0.593)
-        self._tyre.set(1, 0.00385 * roll, 11700.2, 0.429)
+        self._tyre.set(0, 0.16 * roll, 510.0, 0.593)
+        self._tyre.set(1, 0.07 * roll, 4500.0, 0.429)
         self._tyre.grit(0, 0.912, 37.5)
 
     def _ring(self) -> None:

@@ -3,13 +3,14 @@
 Layout of a bank directory `<cache>/rooms/<room key>/`:
     early.npy   float32 (n_grid, 5, n_taps)   reflections without the direct sound, in time from the direct sound
     late.npy    float32 (1, 5, n_taps)        diffuse tail, likewise
-    bank.json   the room, the grid, reverberation times
+    bank.json   the room, the grid, reverberation times, SHA-256 of the arrays; written last
 The five outputs are the main channels of 5.1 at their BS.775 angles; amplitudes are relative to a direct sound of 1 at
 1 m. The grid has `n_azimuth` directions on each of its two shells, near shell first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ MAIN_AZIMUTHS_DEG = (30.0, -30.0, 0.0, 110.0, -110.0)
 N_MAIN = len(MAIN_AZIMUTHS_DEG)
 GRID_AZIMUTHS = 24
 NEAR_SHELL_M = 1.0
+ARRAYS = ("early.npy", "late.npy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,18 @@ class RirBank:
 
 
 def is_complete(directory: Path) -> bool:
-    """Whether a finished bank lies there; `bank.json` is written last."""
-    return (directory / "bank.json").is_file()
+    """Whether a finished and undamaged bank lies there."""
+    try:
+        load_bank(directory)
+        facts = json.loads((directory / "bank.json").read_text(encoding="utf-8"))
+        return facts["sha256"] == hashes(directory)
+    except (AssetError, OSError, KeyError):
+        return False
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of each array of a bank."""
+    return {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in ARRAYS}
 
 
 def load_bank(directory: Path) -> RirBank:

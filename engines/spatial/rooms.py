@@ -22,7 +22,7 @@ WALLS = ("front", "back", "left", "right", "floor", "ceiling")
 # Absorption 1 at every frequency: no wall. pyroomacoustics calls it "anechoic".
 NO_WALL = "anechoic"
 # Counts up when the meaning of a stored bank changes.
-BANK_FORMAT = 2
+BANK_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,10 @@ class Room:
             raise ConfigError(f"room {self.name}: rt60_s must be between 0 and 10, got {self.rt60_s}")
         if not 0.005 <= self.early_s <= 0.5:
             raise ConfigError(f"room {self.name}: early_s must be between 0.005 and 0.5, got {self.early_s}")
+        if not self.tail_db <= 20.0:
+            raise ConfigError(f"room {self.name}: tail_db must be at most 20 (-inf for no tail), got {self.tail_db}")
+        if not -120.0 <= self.wet_db <= 20.0:
+            raise ConfigError(f"room {self.name}: wet_db must be between -120 and 20, got {self.wet_db}")
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -15,8 +16,9 @@ _SIZE_PX = 192
 _SUPERSAMPLING = 2
 
 
-def draw_sprite(shape: str, colour: tuple[int, int, int], seed: int) -> list[Rgba]:
-    """The poses of one cycle of movement, N_POSES pictures uint8 (h, w, 4) that fill their frame.
+@lru_cache(maxsize=128)
+def draw_sprite(shape: str, colour: tuple[int, int, int], seed: int) -> tuple[Rgba, ...]:
+    """The poses of one cycle of movement, N_POSES pictures uint8 (h, w, 4) that fill their frame; not to be written to.
 
     Args:
         shape: "person", "car", "bird" or "ball".
@@ -28,7 +30,7 @@ def draw_sprite(shape: str, colour: tuple[int, int, int], seed: int) -> list[Rgb
     painted = np.max([pose[..., 3] for pose in poses], axis=0) > 127
     rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
     crop = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    return [np.ascontiguousarray(pose[crop]) for pose in poses]
+    return tuple(np.ascontiguousarray(pose[crop]) for pose in poses)
 
 
 def _pose(shape: str, colour: tuple[int, int, int], seed: int, phase: float) -> Rgba:

@@ -99,7 +99,7 @@ class BuiltinVision:
         dt_s = min(max(frame.t_s - memory.t_s, 1e-3), 1.0)
         camera = flows.camera if flows is not None else IDENTITY
         tracks = [self._expectation(track, camera, picture) for track in expected]
-        found = self._finder.find(picture, memory.picture, flows, cut, tracks)
+        found = self._finder.find(picture, memory.picture, flows, cut, tracks, frame.t_s)
         memory.picture, memory.t_s = picture, frame.t_s
         segments, hidden = segments_of(found.mask, picture.bins, tracks, self._min_area)
         segments = self._worth_following(segments, found, picture)
@@ -224,6 +224,8 @@ class BuiltinVision:
             area=max(1.0, float(track.region.mask.mean()) * (box[2] - box[0]) * (box[3] - box[1])),
             nearness=box[3] / self._size[1],
             settled=track.age_s > _SETTLED_S and not self._at_edge(track),
+            age_s=track.age_s,
+            missed_s=track.missed_s,
         )
 
     def _at_edge(self, track: Track) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.specs import Mask
+from engines.vision import Affine
 from engines.vision.appearance import colour_bins
 from engines.vision.background import SETTLED_FRAMES, Background
 from engines.vision.camera_motion import FlowEstimator, Flows
@@ -27,6 +28,10 @@ _MIN_AGREEMENT = 0.5
 _CHANGED = 4.0
 _GHOST_CONTRAST = 0.45
 _GHOST_MARGIN = 4.0
+_LONG_AGO_S = -1e9
+_LEFT_BEHIND_MARGIN, _EMPTY_MARGIN = 0.6, 0.25  # around the box of a track, shares of its size
+# So long after it was first seen, a thing may not be known in full.
+_PARTLY_KNOWN_S = 0.12
 _RING_PX = 31
 
 
@@ -64,6 +69,8 @@ class ForegroundFinder:
         self._misfits = 0
         self._drifting = 0
         self._aligns = moving_camera
+        # When each pixel was last seen empty and far from all tracks, float32 (H, W).
+        self._empty_s: NDArray[np.float32] | None = None
 
     def reset(self) -> None:
         """Forget all earlier pictures."""
@@ -72,6 +79,7 @@ class ForegroundFinder:
         self._frames_since_reset = 0
         self._misfits = 0
         self._drifting = 0
+        self._empty_s = None
 
     def follow_camera(self, picture: Picture) -> tuple[Flows | None, bool]:
         """Move the background model with the camera; returns the flow since the last picture, and whether it was cut."""
@@ -87,23 +95,39 @@ class ForegroundFinder:
         if alike < _CUT_SIMILARITY and flows.agreement < 0.5:
             self.background.reset()
             self._frames_since_reset = 0
+            self._empty_s = None
             return None, True
-        self.background.follow(flows.back, flows.moved_px)
+        self._follow(flows.back, flows.moved_px)
         return flows, False
 
+    def _follow(self, back: Affine, moved_px: float) -> None:
+        self.background.follow(back, moved_px)
+        if self._empty_s is not None and moved_px > 0:
+            height, width = self._empty_s.shape
+            flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            warped = cv2.warpAffine(self._empty_s, back, (width, height), flags=flags, borderValue=_LONG_AGO_S)
+            self._empty_s = np.asarray(warped, np.float32)
+
     def find(
-        self, picture: Picture, previous: Picture | None, flows: Flows | None, cut: bool, tracks: list[Expectation]
+        self,
+        picture: Picture,
+        previous: Picture | None,
+        flows: Flows | None,
+        cut: bool,
+        tracks: list[Expectation],
+        t_s: float,
     ) -> Foreground:
         """Compare a picture with the background."""
         self._realign(picture)
         sudden = _sudden_change(previous, picture, flows)
         mask = self._raw_mask(picture, flows, sudden)
-        mask &= ~self._left_behind(mask, picture, tracks)
+        mask &= ~self._left_behind(mask, picture, tracks, t_s)
         clear = (~mask).astype(np.float32)
         weight = cv2.blur(clear, (_RING_PX, _RING_PX)) + 1e-3
         around = cv2.blur(picture.lab * clear[..., None], (_RING_PX, _RING_PX))
         ring = np.asarray(around / weight[..., None], np.float32)
         mask = self._without_ghosts(mask, picture, flows, ring)
+        self._note_empty(mask, tracks, t_s)
         return Foreground(mask, flows, sudden, ring, cut)
 
     def _realign(self, picture: Picture) -> None:
@@ -124,7 +148,7 @@ class ForegroundFinder:
         # A large thing in front can pass for drift; then the shifted model fits no better.
         fits, fitted = (float(cv2.absdiff(picture.grey, p).mean()) for p in (moved, remembered))
         if fits < 0.95 * fitted:
-            self.background.follow(drift.back, drift.moved_px)
+            self._follow(drift.back, drift.moved_px)
             self._drifting = _DRIFT_FRAMES
 
     def _raw_mask(self, picture: Picture, flows: Flows | None, sudden: NDArray[np.float32]) -> Mask:
@@ -157,23 +181,35 @@ class ForegroundFinder:
         cleaned = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
         return cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, np.ones((5, 3), np.uint8)).astype(bool)
 
-    def _left_behind(self, mask: Mask, picture: Picture, tracks: list[Expectation]) -> Mask:
+    def _note_empty(self, mask: Mask, tracks: list[Expectation], t_s: float) -> None:
+        if self._empty_s is None:
+            self._empty_s = np.full(mask.shape, _LONG_AGO_S, np.float32)
+        empty = ~mask
+        for track in tracks:
+            empty[_window(track, _EMPTY_MARGIN)] = False
+        self._empty_s[empty] = t_s
+
+    def _left_behind(self, mask: Mask, picture: Picture, tracks: list[Expectation], t_s: float) -> Mask:
         """Pixels where the model, not the picture, shows a tracked thing: it was there when the model was made."""
         ghost = np.zeros(mask.shape, bool)
         mean = self.background.mean
-        if mean is None or not tracks:
+        if mean is None or not tracks or self._empty_s is None:
             return ghost
         mean_bins = colour_bins(np.clip(mean, 0, 255).astype(np.uint8))
         windows = []
         explained = np.zeros(mask.shape, np.float32)
         for track in tracks:
-            x0, y0, x1, y1 = grown(track.box, 0.6)
-            window = (slice(max(0, round(y0)), max(0, round(y1))), slice(max(0, round(x0)), max(0, round(x1))))
+            window = _window(track, _LEFT_BEHIND_MARGIN)
             windows.append(window)
             np.maximum(explained[window], track.belongs[picture.bins[window]], out=explained[window])
         for track, window in zip(tracks, windows, strict=True):
-            # The colour that is there now may be another track's, passing in front.
-            ghost[window] |= mask[window] & (track.belongs[mean_bins[window]] - explained[window] > _GHOST_CONTRAST)
+            # The colour that is there now may be another track's, passing in front. And the model cannot hold the thing
+            # where it was seen empty since the thing is known.
+            ghost[window] |= (
+                mask[window]
+                & (track.belongs[mean_bins[window]] - explained[window] > _GHOST_CONTRAST)
+                & (self._empty_s[window] < t_s - track.age_s + _PARTLY_KNOWN_S)
+            )
         if ghost.any():
             self.background.absorb(picture.lab, ghost)
         return ghost
@@ -197,6 +233,11 @@ class ForegroundFinder:
         if ghost.any():
             self.background.absorb(picture.lab, ghost | (dilated(ghost, 5) & ~mask))
         return mask & ~ghost
+
+
+def _window(track: Expectation, margin: float) -> tuple[slice, slice]:
+    x0, y0, x1, y1 = grown(track.box, margin)
+    return slice(max(0, round(y0)), max(0, round(y1))), slice(max(0, round(x0)), max(0, round(x1)))
 
 
 def _sudden_change(previous: Picture | None, picture: Picture, flows: Flows | None) -> NDArray[np.float32]:

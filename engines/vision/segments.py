@@ -20,6 +20,9 @@ _BOX_MARGIN = 0.15
 _MIN_VISIBLE_SHARE = 0.2
 _PARTLY_HIDDEN_SHARE = 0.75
 _LIKE = 0.3
+_LOST_SIGHT_S = 0.2
+# How much lying outside an expected box speaks against belonging to it: by how well its size is known.
+_FIRM, _LOOSE = 8.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Expectation:
         area: pixels of its mask when it was last seen whole.
         nearness: larger is in front.
         settled: known long enough, and whole enough, for its size to be believed.
+        age_s: since it was first seen.
+        missed_s: since it was last seen.
     """
 
     track_id: int
@@ -43,6 +48,8 @@ class Expectation:
     area: float
     nearness: float
     settled: bool
+    age_s: float
+    missed_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def segments_of(
         The segments, and the ids of tracks that are hidden behind another.
     """
     n, labels, stats = components(foreground)
-    claims = _claims(labels, n, stats, expected)
+    claims = _claims(labels, n, stats, expected, bins)
     parts: dict[int, list[Mask]] = {}
     cut_from: dict[int, int] = {}
     segments: list[Segment] = []
@@ -204,21 +211,26 @@ def _alike(a: Segment, b: Segment, motion_a: NDArray[np.float32], motion_b: NDAr
 
 
 def _claims(
-    labels: NDArray[np.int32], n: int, stats: NDArray[np.int32], expected: list[Expectation]
+    labels: NDArray[np.int32], n: int, stats: NDArray[np.int32], expected: list[Expectation], bins: NDArray[np.int32]
 ) -> dict[int, list[Expectation]]:
     """Which tracks each component belongs to."""
     claims: dict[int, list[Expectation]] = {component: [] for component in range(1, n)}
     height, width = labels.shape
     for track in expected:
         x0, y0, x1, y1 = grown(track.box, _BOX_MARGIN)
-        window = labels[max(0, round(y0)) : min(height, round(y1)), max(0, round(x0)) : min(width, round(x1))]
+        where = slice(max(0, round(y0)), min(height, round(y1))), slice(max(0, round(x0)), min(width, round(x1)))
+        window = labels[where]
         if window.size == 0:
             continue
         inside = np.bincount(window.ravel(), minlength=n)
         for component in np.flatnonzero(inside[1:]) + 1:
             area = stats[component, cv2.CC_STAT_AREA]
-            if inside[component] >= _OWN_SHARE * min(area, track.area):
-                claims[int(component)].append(track)
+            if inside[component] < _OWN_SHARE * min(area, track.area):
+                continue
+            # Where something was lost a while ago, something else may have come.
+            if track.missed_s > _LOST_SIGHT_S and track.belongs[bins[where][window == component]].mean() < _LIKE:
+                continue
+            claims[int(component)].append(track)
     return claims
 
 
@@ -239,7 +251,8 @@ def _divide(pixels: Mask, bins: NDArray[np.int32], owners: list[Expectation]) ->
         dy = (rows + 0.5 - 0.5 * (y0 + y1)) / (0.5 * (y1 - y0) + 1.0)
         # Inside the box the place says little; outside it speaks against the owner, the more the farther.
         outside = np.maximum(np.maximum(np.abs(dx), np.abs(dy)) - 1.0, 0.0)
-        row[:] = np.log(owner.colours[colours] + 0.3 / N_COLOURS) - 0.6 * (dx * dx + dy * dy) - 8.0 * outside
+        firmness = _FIRM if owner.settled else _LOOSE
+        row[:] = np.log(owner.colours[colours] + 0.3 / N_COLOURS) - 0.6 * (dx * dx + dy * dy) - firmness * outside
         row += 0.4 * owner.nearness
     winner = evidence.argmax(axis=0)
     shares = []

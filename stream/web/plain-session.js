@@ -1,6 +1,6 @@
 /** Listening with what every browser has: a stereo track in an <audio> element. */
 
-import { connected, connectionEnd, hangUp, negotiate } from "./signalling.js";
+import { SignallingError, connected, connectionEnd, hangUp, negotiate } from "./signalling.js";
 
 const LEVELS_EVERY_MS = 50;
 const FIGURES_EVERY_MS = 500;
@@ -27,7 +27,7 @@ export class PlainSession {
     this.context = context;
     this.onLevels = onLevels;
     this.closed = false;
-    this._figures = { packets: 0, lost: 0, late: 0, concealed: 0, underruns: 0, bufferMs: 0, roundTripMs: 0 };
+    this._figures = { packets: 0, lost: 0, late: 0, concealed: 0, underruns: 0, skips: 0, bufferMs: 0, roundTripMs: 0 };
   }
 
   /** Connect; returns when the sound plays. */
@@ -44,11 +44,20 @@ export class PlainSession {
     this.element = document.querySelector("#plain-audio");
     this.element.srcObject = this.stream;
     this._session = await negotiate(this.peer, `/whep?layout=${this.layout}`, wantStereo);
-    if (this.closed) hangUp(this._session);
+    this._goOn();
     await connected(this.peer);
+    this._goOn();
     await this.element.play();
+    this._goOn();
     this._meter();
     this._timer = setInterval(() => this._measure(), FIGURES_EVERY_MS);
+  }
+
+  /** Somebody may have pressed Stop while `open` was waiting. */
+  _goOn() {
+    if (!this.closed) return;
+    this._release();
+    throw new SignallingError("stopped");
   }
 
   /** The element plays; the context only watches. */
@@ -127,9 +136,14 @@ export class PlainSession {
   close() {
     if (this.closed) return;
     this.closed = true;
+    this._release();
+  }
+
+  _release() {
     clearInterval(this._levels);
     clearInterval(this._timer);
     if (this._session) hangUp(this._session);
+    this._session = null;
     this._source?.disconnect();
     this.peer?.close();
     if (this.element?.srcObject === this.stream) this.element.srcObject = null;

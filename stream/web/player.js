@@ -160,7 +160,7 @@ export class Player {
   /** Six loudspeakers get six channels as they are; on two, Web Audio mixes down. */
   _openDestination(channels) {
     const { destination } = this.context;
-    const count = channels === 6 && this.maxChannels >= 6 ? 6 : Math.min(2, this.maxChannels);
+    const count = channels === 6 && this.maxChannels >= 6 ? 6 : Math.max(1, Math.min(2, this.maxChannels));
     destination.channelCount = count;
     destination.channelInterpretation = count === 6 ? "discrete" : "speakers";
   }

@@ -20,6 +20,14 @@ async function gathered(peer) {
 }
 
 /**
+ * The offer without candidates that hide behind names (mDNS): resolving them costs the server a second wherever multicast
+ * does not reach, and it learns the true address from the first packet anyway. So there is no end of candidates either.
+ */
+function withoutNames(sdp) {
+  return sdp.replace(/^a=(candidate:.* \S+\.local .*|end-of-candidates)\r\n/gm, "");
+}
+
+/**
  * Offer, send, take the answer.
  * @param {RTCPeerConnection} peer with its transceivers in place
  * @param {string} url to post to
@@ -39,7 +47,7 @@ export async function negotiate(peer, url, adapt = (sdp) => sdp) {
     response = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
-      body: peer.localDescription.sdp,
+      body: withoutNames(peer.localDescription.sdp),
       signal: AbortSignal.timeout(ANSWER_MS),
     });
   } catch {

@@ -1,10 +1,13 @@
 /** Listening with all channels: encoded frames -> worker (WebCodecs) -> worklet (buffer, clock drift) -> loudspeakers. */
 
 import { BLOCK, SAMPLE_RATE_HZ, channelsOf, decoderConfig } from "./opus.js";
-import { connected, connectionEnd, hangUp, negotiate } from "./signalling.js";
+import { SignallingError, connected, connectionEnd, hangUp, negotiate } from "./signalling.js";
 
-const FIRST_SOUND_MS = 2000;
+/** So many packets (a second and a half) without a sound: the browser keeps them to itself. */
+const ENOUGH_PACKETS = 150;
+const FIRST_PACKET_MS = 8000;
 const SILENCE_MS = 2500;
+const WATCH_EVERY_MS = 250;
 const MODULE = new URL("./playout-worklet.js", import.meta.url);
 const WORKER = new URL("./transform-worker.js", import.meta.url);
 
@@ -44,6 +47,7 @@ export class TransformSession {
     this.buffer = { averageSamples: 0, targetSamples: 0, underruns: 0, concealed: 0, skips: 0, starvedSamples: 0 };
     this.network = { packets: 0, lost: 0, late: 0, sequenceGaps: 0, timestampGaps: 0, lastSequence: -1, decodeErrors: 0 };
     this.roundTripMs = 0;
+    this.received = 0;
     this.closed = false;
     this._asked = new Map();
     this._askedCount = 0;
@@ -52,6 +56,7 @@ export class TransformSession {
   /** Connect; returns when the first sound has been decoded. */
   async open() {
     await loadModule(this.context);
+    this._goOn();
     const wire = new MessageChannel();
     this.node = new AudioWorkletNode(this.context, "earshot-playout", {
       numberOfInputs: 0,
@@ -63,22 +68,36 @@ export class TransformSession {
     this.worker = new Worker(WORKER, { type: "module" });
     const firstSound = new Promise((resolve) => {
       this.worker.onmessage = ({ data }) => this._fromWorker(data, resolve);
-    });
+    }).then(() => clearInterval(this._first));
     this.peer = new RTCPeerConnection();
     this.ended = Promise.race([connectionEnd(this.peer), this._silence()]);
     const { receiver } = this.peer.addTransceiver("audio", { direction: "recvonly" });
     // Before the offer: set any later, no frame ever arrives in Chromium.
     receiver.transform = new RTCRtpScriptTransform(this.worker, { channels: this.channels, blocks: wire.port2 }, [wire.port2]);
     this._session = await negotiate(this.peer, `/whep?layout=${this.layout}`);
-    if (this.closed) hangUp(this._session);
+    this._goOn();
     await connected(this.peer);
-    await Promise.race([firstSound, this._noFrames()]);
+    this._goOn();
+    await Promise.race([firstSound, this._noSound()]);
+    this._goOn();
     this.node.connect(this.context.destination);
   }
 
-  _noFrames() {
+  /** Somebody may have pressed Stop while `open` was waiting. */
+  _goOn() {
+    if (!this.closed) return;
+    this._release();
+    throw new SignallingError("stopped");
+  }
+
+  /** Rejects when sound does not come: packets without frames call for another way, no packets for another try. */
+  _noSound() {
+    const begunMs = performance.now();
     return new Promise((_, reject) => {
-      setTimeout(() => reject(new NoFramesError("the browser handed out no sound")), FIRST_SOUND_MS);
+      this._first = setInterval(() => {
+        if (this.received >= ENOUGH_PACKETS) reject(new NoFramesError("the browser handed out no sound"));
+        else if (performance.now() - begunMs > FIRST_PACKET_MS) reject(new SignallingError("the server sends no sound"));
+      }, WATCH_EVERY_MS);
     });
   }
 
@@ -95,14 +114,16 @@ export class TransformSession {
         } else if (nowMs - sinceMs > SILENCE_MS) {
           resolve("the server fell silent");
         }
-        this._ping();
-      }, 500);
+        this._ask();
+      }, WATCH_EVERY_MS);
     });
   }
 
-  async _ping() {
+  /** What only the connection itself knows: packets that arrived at all, and the round trip. */
+  async _ask() {
     for (const report of (await this.peer.getStats().catch(() => new Map())).values()) {
-      if (report.type === "candidate-pair" && report.nominated && report.currentRoundTripTime !== undefined) {
+      if (report.type === "inbound-rtp") this.received = report.packetsReceived ?? 0;
+      else if (report.type === "candidate-pair" && report.nominated && report.currentRoundTripTime !== undefined) {
         this.roundTripMs = 1000 * report.currentRoundTripTime;
       }
     }
@@ -156,8 +177,15 @@ export class TransformSession {
   close() {
     if (this.closed) return;
     this.closed = true;
+    this._release();
+  }
+
+  /** Again and again while `open` goes on: whatever there is by now. */
+  _release() {
     clearInterval(this._watch);
+    clearInterval(this._first);
     if (this._session) hangUp(this._session);
+    this._session = null;
     this.peer?.close();
     this.worker?.terminate();
     this.node?.disconnect();

@@ -28,9 +28,20 @@ _ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream=fps=30",
-    # Names instead of addresses would need multicast, which containers seldom have.
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
 ]
+
+# Planes of samples as Base64: a million figures as JSON would take seconds and starve the sound.
+PACK = """(planes) => planes.map((plane) => {
+    const bytes = new Uint8Array(plane.buffer, plane.byteOffset, plane.byteLength);
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    return btoa(text);
+})"""
+
+
+def unpacked(planes: list[str]) -> np.ndarray:
+    """What PACK made of planes: float32 (planes, n)."""
+    return np.stack([np.frombuffer(base64.b64decode(text), np.float32) for text in planes])
 
 
 def until(condition: Callable[[], T | None], what: str) -> T:
@@ -43,12 +54,18 @@ def until(condition: Callable[[], T | None], what: str) -> T:
 
 
 class Process:
-    """`earshot serve` with a port of its own."""
+    """`earshot serve`.
 
-    def __init__(self, cache: Path, *sources: str) -> None:
+    Args:
+        cache: of the program.
+        sources: to choose from.
+        port: 0 takes a free one.
+    """
+
+    def __init__(self, cache: Path, *sources: str, port: int = 0) -> None:
         arguments = [argument for source in sources for argument in ("--source", source)]
         self._process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", "0", *arguments],
+            [*COMMAND, "serve", "--port", str(port), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -134,17 +151,7 @@ class Tab:
 
     def samples(self, seconds: float) -> np.ndarray:
         """The newest samples, float32 (channels, n)."""
-        # Base64, because a million figures as JSON would take seconds and starve the sound.
-        texts = self.page.evaluate(
-            """async (seconds) => (await earshot.recentSamples(seconds)).map((channel) => {
-                const bytes = new Uint8Array(channel.buffer, channel.byteOffset, channel.byteLength);
-                let text = "";
-                for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-                return btoa(text);
-            })""",
-            seconds,
-        )
-        return np.stack([np.frombuffer(base64.b64decode(text), np.float32) for text in texts])
+        return unpacked(self.page.evaluate(f"earshot.recentSamples({seconds}).then({PACK})"))
 
     def fresh_samples(self, seconds: float) -> np.ndarray:
         """Samples of which none has arrived before the call."""

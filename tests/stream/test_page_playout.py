@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines.specs import BLOCK, SAMPLE_RATE_HZ
-from tests.stream.browser import Process, Tab, chromium
+from tests.stream.browser import PACK, Process, Tab, chromium, unpacked
 
 QUANTUM = 128
 TONES_HZ = (440.0, 1000.0)
@@ -14,13 +14,14 @@ STEEPEST = LEVEL * 2 * np.pi * max(TONES_HZ) / SAMPLE_RATE_HZ
 
 # Packets of two tones, each at its time, to a player whose clock runs at its own speed.
 PLAY = """async ({ seconds, ppm, jitterMs, lost, silence, block, quantum, rate, tones, level, keep }) => {
+    const pack = PACK;
     const { Playout } = await import("/static/playout.js");
     const playout = new Playout(tones.length);
     const lostOnes = new Set(lost);
     let seed = 1;
     const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
     const arrivals = [];
-    for (let k = 0; k < (seconds * rate) / block; k++) {
+    for (let k = 0; k < ((seconds + 1) * rate) / block; k++) {
         let at = (k * block) / (rate * (1 + ppm * 1e-6)) + (random() * jitterMs) / 1000;
         if (at >= silence[0] && at < silence[1]) continue;
         // The order of a network that does not overtake.
@@ -36,7 +37,8 @@ PLAY = """async ({ seconds, ppm, jitterMs, lost, silence, block, quantum, rate, 
         });
         return result;
     };
-    const heard = tones.map(() => []);
+    const first = Math.ceil(((seconds - keep) * rate) / quantum) * quantum;
+    const heard = tones.map(() => new Float32Array(Math.ceil((seconds * rate - first) / quantum) * quantum));
     const errors = [];
     const outputs = tones.map(() => new Float32Array(quantum));
     let next = 0;
@@ -45,13 +47,13 @@ PLAY = """async ({ seconds, ppm, jitterMs, lost, silence, block, quantum, rate, 
             playout.write(arrivals[next].k * block, planes(arrivals[next].k));
         }
         playout.read(outputs);
-        if (n >= (seconds - keep) * rate) outputs.forEach((plane, c) => heard[c].push(...plane));
+        if (n >= first) outputs.forEach((plane, c) => heard[c].set(plane, n - first));
         if (n > 10 * rate) errors.push(playout.averageSamples - playout.targetSamples);
     }
     const { underruns, concealed, skips, targetSamples, averageSamples } = playout;
     const worst = errors.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    return { heard, underruns, concealed, skips, targetSamples, averageSamples, worst };
-}"""
+    return { heard: pack(heard), underruns, concealed, skips, targetSamples, averageSamples, worst };
+}""".replace("PACK", PACK)
 
 REORDER = """async ({ packets, depth }) => {
     const { Reorderer } = await import("/static/reorder.js");
@@ -82,7 +84,7 @@ def play(tab):
             "keep": seconds if keep is None else keep,
         }  # fmt: skip
         result = tab.page.evaluate(PLAY, options)
-        return result | {"heard": np.array(result["heard"])}
+        return result | {"heard": unpacked(result["heard"])}
 
     return run
 
@@ -101,19 +103,14 @@ def steepest(heard):
 
 
 def residual_db(heard):
-    """What is left of each channel without its tone, against the tone."""
-    n = heard.shape[1]
-    time_s = np.arange(n) / SAMPLE_RATE_HZ
+    """What is left of each channel when its tone, whatever its exact pitch, is taken out; against the tone."""
     result = []
-    for plane, hz in zip(heard, TONES_HZ, strict=True):
-        # A tone read a few ppm too fast is still a tone: frequency is fitted, too.
-        offsets = np.linspace(-0.5, 0.5, 201)
-        fits = []
-        for offset in offsets:
-            basis = np.stack([f(2 * np.pi * (hz + offset) * time_s) for f in (np.sin, np.cos)], axis=1)
-            rest = plane - basis @ np.linalg.lstsq(basis, plane, rcond=None)[0]
-            fits.append(np.mean(rest**2))
-        result.append(10 * np.log10(min(fits) / np.mean(plane**2)))
+    for plane in heard.astype(np.float64):
+        # A steady tone obeys x[n - 1] + x[n + 1] = c x[n].
+        middle, sides = plane[1:-1], plane[:-2] + plane[2:]
+        c = (middle @ sides) / (middle @ middle)
+        noise = np.mean((sides - c * middle) ** 2) / (2 + c * c)
+        result.append(10 * np.log10(noise / np.mean(plane**2)))
     return np.array(result)
 
 
@@ -161,19 +158,12 @@ def test_another_stream_begins_anew(reorder):
 def test_what_comes_in_time_goes_out_untouched(play):
     result = play(3.0)
     assert (result["underruns"], result["concealed"], result["skips"]) == (0, 0, 0)
-    time_s = np.arange(BLOCK * 400) / SAMPLE_RATE_HZ
-    sent = LEVEL * np.sin(2 * np.pi * TONES_HZ[1] * time_s)
-    late = int(np.argmax(np.correlate(result["heard"][1], sent[BLOCK * 100 : BLOCK * 110]))) - BLOCK * 100
     heard = result["heard"][:, SAMPLE_RATE_HZ:]
-    for plane, hz in zip(heard, TONES_HZ, strict=True):
-        n = np.arange(SAMPLE_RATE_HZ, SAMPLE_RATE_HZ + plane.size)
-        # Both tones repeat every 2400 samples at most, so the lag is known up to that.
-        lags = late % 48 + 48 * np.arange(50)
-        rest = [np.abs(plane - LEVEL * np.sin(2 * np.pi * hz * (n - lag) / SAMPLE_RATE_HZ)).max() for lag in lags]
-        assert min(rest) < 1e-6
+    assert residual_db(heard).max() < -120
+    assert np.abs(heard).max(axis=1) == pytest.approx([LEVEL] * 2, rel=1e-3)
 
 
-@pytest.mark.parametrize("lost", [(200,), (200, 201), (200, 202, 204, 250, 251, 252)])
+@pytest.mark.parametrize("lost", [(200,), (200, 201), (200, 202, 204, 250)])
 def test_lost_packets_are_concealed_without_a_jump(play, lost):
     result = play(5.0, lost=lost)
     assert result["concealed"] == len(lost)
@@ -204,7 +194,8 @@ def test_clocks_that_differ_keep_the_buffer_at_its_target(play, ppm):
 
 
 def test_a_jittery_network_is_given_more_room(play):
-    result = play(60.0, jitter_ms=60.0, keep=1.0)
-    assert 1 <= result["underruns"] <= 8
+    result = play(60.0, jitter_ms=200.0)
+    assert 1 <= result["underruns"] <= 5
+    assert result["skips"] == 0
     assert 40 * 48 <= result["targetSamples"] <= 110 * 48
     assert steepest(result["heard"]) <= 1.1 * STEEPEST

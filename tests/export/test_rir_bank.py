@@ -1,0 +1,259 @@
+import os
+
+import numpy as np
+import pytest
+
+from engines.errors import AssetError, ConfigError, OutputError
+from engines.spatial.bank import ARRAYS, GRID_AZIMUTHS, MAIN_AZIMUTHS_DEG, is_complete, load_bank
+from engines.spatial.panning import unit_vectors
+from engines.spatial.rooms import NO_WALL, PRESETS, Room, find_room
+from engines.specs import SAMPLE_RATE_HZ
+from export.rir_bank import ensure_bank
+
+SPEAKERS = unit_vectors(np.array(MAIN_AZIMUTHS_DEG), np.zeros(5))
+SMALL = Room("small", (4.0, 3.4, 2.5), (2.0, 1.7, 1.2), rt60_s=0.25, early_s=0.02)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def small(cache):
+    return load_bank(ensure_bank(SMALL, cache))
+
+
+@pytest.fixture(scope="module")
+def presets(cache):
+    names = ("studio", "living-room", "street", "open")
+    return {name: load_bank(ensure_bank(PRESETS[name], cache)) for name in names}
+
+
+def facts_of(directory):
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(directory.iterdir())}
+
+
+def one_wall(wall):
+    """A field with a single wall, three metres away."""
+    walls = dict.fromkeys(("front", "back", "left", "right", "floor", "ceiling"), NO_WALL) | {wall: "brickwork"}
+    return Room(f"wall-{wall}", (6.0, 6.0, 6.0), (3.0, 3.0, 3.0), **walls, early_s=0.03, tail_db=float("-inf"))
+
+
+@pytest.mark.parametrize(("wall", "azimuth"), [("front", 0), ("left", 90), ("back", 180), ("right", -90)])
+def test_a_reflection_comes_from_its_wall(cache, wall, azimuth):
+    bank = load_bank(ensure_bank(one_wall(wall), cache))
+    # A source between the listener and the wall, one metre away: its image is five metres away.
+    point = round(azimuth % 360 * GRID_AZIMUTHS / 360)
+    response = np.asarray(bank.early[point])
+    powers = (response**2).sum(axis=1)
+    x, y, _ = powers @ SPEAKERS
+    off = (np.degrees(np.arctan2(y, x)) - azimuth + 180) % 360 - 180
+    assert abs(off) < 2
+    onset = np.abs(response).max(axis=0).argmax() / SAMPLE_RATE_HZ
+    assert onset == pytest.approx((5 - 1) / 343, abs=0.0003)
+
+
+def test_a_source_on_the_left_is_louder_on_the_left(presets, small):
+    for bank in (small, presets["living-room"], presets["studio"], presets["open"]):
+        power = (np.asarray(bank.early, np.float64) ** 2).sum(axis=2)
+        fl, fr, _, bl, br = power[:GRID_AZIMUTHS].T
+        left = (fl + bl) / (fr + br)
+        assert left[GRID_AZIMUTHS // 4] > 1.1
+        assert left[3 * GRID_AZIMUTHS // 4] < 1 / 1.1
+        # In front and behind no side wins.
+        assert abs(np.log(left[0])) < 0.3
+        assert abs(np.log(left[GRID_AZIMUTHS // 2])) < 0.3
+
+
+def decay_time_s(late, from_s):
+    """RT60 from the decay between -5 and -25 dB (ISO 3382, T20)."""
+    energy = (np.asarray(late[0], np.float64)[:, round(from_s * SAMPLE_RATE_HZ) :] ** 2).sum(axis=0)
+    decay_db = 10 * np.log10(np.cumsum(energy[::-1])[::-1] / energy.sum() + 1e-12)
+    return 3 * (np.argmax(decay_db < -25) - np.argmax(decay_db < -5)) / SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("rt60_s", [0.25, 0.6])
+def test_the_tail_dies_away_as_fast_as_it_was_asked_to(cache, rt60_s):
+    room = Room("decay", (4.0, 3.4, 2.5), (2.0, 1.7, 1.2), rt60_s=rt60_s, early_s=0.02)
+    bank = load_bank(ensure_bank(room, cache))
+    assert decay_time_s(bank.late, room.early_s) == pytest.approx(rt60_s, rel=0.1)
+    assert set(bank.rt60_s) == {rt60_s}
+
+
+def test_a_preset_dies_away_as_its_materials_say(presets):
+    assert decay_time_s(presets["living-room"].late, 0.06) == pytest.approx(0.45, rel=0.1)
+    studio = presets["studio"]
+    assert min(studio.rt60_s) < decay_time_s(studio.late, 0.04) < max(studio.rt60_s)
+    assert max(studio.rt60_s) < 0.45
+
+
+def test_the_tail_comes_from_nowhere_and_takes_over_smoothly(small):
+    late = np.asarray(small.late[0], np.float64)
+    x, y, _ = (late**2).sum(axis=1) @ SPEAKERS / (late**2).sum()
+    assert np.hypot(x, y) < 0.1
+    assert not late[:, : round(0.75 * SMALL.early_s * SAMPLE_RATE_HZ)].any()
+    # No two loudspeakers play the same.
+    assert np.abs(np.corrcoef(late) - np.eye(5)).max() < 0.1
+
+
+def test_out_of_doors_there_are_no_walls(presets):
+    field = presets["open"]
+    assert not np.asarray(field.late).any()
+    assert field.rt60_s == ()
+    # Only the ground: one reflection 3.4 m long for a source one metre away, both 1.6 m high.
+    response = np.asarray(field.early[0], np.float64)
+    onset = np.abs(response).max(axis=0).argmax() / SAMPLE_RATE_HZ
+    assert onset == pytest.approx((np.hypot(1, 3.2) - 1) / 343, abs=0.0003)
+    after = round((onset + 0.003) * SAMPLE_RATE_HZ)
+    assert (response[:, after:] ** 2).sum() < 0.01 * (response**2).sum()
+    # A street is open to the front, to the back and above; its houses answer from the sides.
+    street = np.asarray(presets["street"].early[0], np.float64)[:, round(0.02 * SAMPLE_RATE_HZ) :]
+    fl, fr, fc, bl, br = (street**2).sum(axis=1)
+    assert fl + fr + bl + br > 3 * fc
+
+
+def test_what_is_built_is_not_built_again(cache, small):
+    directory = cache / SMALL.key
+    before = facts_of(directory)
+    assert ensure_bank(SMALL, cache) == directory
+    assert facts_of(directory) == before
+    assert list(cache.glob(".*")) == []
+
+
+def test_every_build_gives_the_same_bytes(tmp_path, cache, small):
+    again = ensure_bank(SMALL, tmp_path)
+    assert {k: v[0] for k, v in facts_of(again).items()} == {k: v[0] for k, v in facts_of(cache / SMALL.key).items()}
+
+
+def test_another_room_is_another_bank():
+    keys = {SMALL.key}
+    for change in ({"rt60_s": 0.26}, {"floor": "carpet_thin"}, {"wet_db": -10.0}, {"size_m": (4.0, 3.4, 2.6)}):
+        values = {f: getattr(SMALL, f) for f in ("name", "size_m", "listener_m", "rt60_s", "early_s")}
+        keys.add(Room(**values | change).key)
+    assert len(keys) == 5
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in (*ARRAYS, "bank.json") for damage in ("missing", "empty", "half", "garbage")]
+    + [(name, "one bit") for name in ARRAYS],
+)
+def test_a_damaged_bank_is_built_again(tmp_path, cache, small, name, damage):
+    directory = ensure_bank(SMALL, tmp_path)
+    path = directory / name
+    {
+        "missing": lambda: path.unlink(),
+        "empty": lambda: path.write_bytes(b""),
+        "half": lambda: truncate(path),
+        "garbage": lambda: path.write_bytes(b"\x93NUMPY" + bytes(range(256))),
+        "one bit": lambda: flip(path),
+    }[damage]()
+    assert not is_complete(directory)
+    ensure_bank(SMALL, tmp_path)
+    assert is_complete(directory)
+    assert path.read_bytes() == (cache / SMALL.key / name).read_bytes()
+
+
+def test_a_bank_that_cannot_be_used_says_how_to_mend_it(tmp_path, small):
+    with pytest.raises(AssetError, match=r"earshot rooms build small$"):
+        load_bank(tmp_path / SMALL.key)
+
+
+def test_arrays_are_mapped_not_copied_and_cannot_be_written(small):
+    for array in (small.early, small.late):
+        assert isinstance(array, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0, 0] = 1.0
+
+
+def test_progress_reaches_its_end(tmp_path):
+    steps = []
+    ensure_bank(SMALL, tmp_path, lambda done, total: steps.append((done, total)))
+    assert steps == [(k, 2 * GRID_AZIMUTHS) for k in range(2 * GRID_AZIMUTHS + 1)]
+
+
+def test_a_cache_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="small") as caught:
+        ensure_bank(SMALL, tmp_path / "file" / "rooms")
+    assert "\n" not in str(caught.value)
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_room_from_a_file(tmp_path):
+    path = tmp_path / "den.toml"
+    room = find_room(
+        write(path, "size_m = [4, 3, 2.5]\nlistener_m = [2, 1.5, 1.2]\nfloor = 'carpet_thin'\nwet_db = -9")
+    )
+    assert room == Room("den", (4.0, 3.0, 2.5), (2.0, 1.5, 1.2), floor="carpet_thin", wet_db=-9.0)
+
+
+FIT = "size_m = [4.0, 3.0, 2.5]\nlistener_m = [2.0, 1.5, 1.2]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("size_m = [4.0, 3.0", "den.toml"),
+        ("size_m = [4.0, 3.0, 2.5]", "listener_m is missing"),
+        ("size_m = [4.0, 3.0]\nlistener_m = [1.0, 1.0, 1.0]", "size_m must be three numbers"),
+        ("size_m = [4.0, 'x', 3.0]\nlistener_m = [1.0, 1.0, 1.0]", "size_m must be three numbers"),
+        ("size_m = [4.0, 3.0, 2.5]\nlistener_m = [9.0, 1.0, 1.0]", "listener_m"),
+        ("size_m = [4000.0, 3.0, 2.5]\nlistener_m = [2.0, 1.5, 1.2]", "size_m"),
+        (FIT + "rt60 = 0.3", "'rt60'.*did you mean rt60_s"),
+        (FIT + "rt60_s = 'long'", "rt60_s must be a number, got 'long'"),
+        (FIT + "rt60_s = true", "rt60_s must be a number"),
+        (FIT + "rt60_s = 99", "rt60_s must be between"),
+        (FIT + "early_s = 9", "early_s must be between"),
+        (FIT + "tail_db = nan", "tail_db"),
+        (FIT + "wet_db = nan", "wet_db"),
+        (FIT + "floor = 3", "floor must be text"),
+        (FIT + "name = '../etc'", "name"),
+    ],
+)
+def test_a_wrong_room_file_is_refused_in_one_line(tmp_path, text, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        find_room(write(tmp_path / "den.toml", text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_room_that_does_not_exist_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"no room called 'stret'.*did you mean street\?"):
+        find_room("stret")
+    with pytest.raises(ConfigError, match=r"none\.toml: No such file"):
+        find_room(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"floor": "cheese"}, "'cheese'"), ({"rt60_s": 0.3, "floor": "cheese"}, "'cheese'"), ({"rt60_s": 0.01}, "0.01")],
+)
+def test_walls_that_cannot_be_are_refused_when_built(tmp_path, change, says):
+    room = Room("odd", (40.0, 30.0, 12.0), (20.0, 15.0, 1.6), early_s=0.01, **change)
+    with pytest.raises(ConfigError, match=says) as caught:
+        ensure_bank(room, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("listener", [(0.75, 0.75, 0.75), (0.3, 0.3, 0.3), (1.2, 0.4, 1.0)])
+def test_even_a_cupboard_has_a_sound(tmp_path, listener):
+    bank = load_bank(ensure_bank(Room("cupboard", (1.5, 1.5, 1.5), listener, early_s=0.005), tmp_path))
+    assert np.isfinite(bank.early).all()
+    assert np.abs(bank.early).max() > 0
+    assert bank.far_m > bank.near_m
