@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -46,10 +47,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; connect-src 'self'; worker-src 'self'",
+    # After an update, old modules beside new ones would not fit together.
+    "Cache-Control": "no-cache",
     # High-resolution timers for the latency display; the page embeds nothing.
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _DRAIN_S = 2.0
+_NICENESS = -10
 _GAIN_RANGE_DB = (-60.0, 20.0)
 
 
@@ -263,6 +267,7 @@ class Server:
             app.router.add_delete(endpoint + "/{session}", self._delete_session)
             app.router.add_options(endpoint + "/{session}", _options)
         app.router.add_static("/static", _WEB)
+        app.on_response_prepare.append(_guard_static)
         return app
 
     # -- handlers -------------------------------------------------------------------------------------------------
@@ -326,6 +331,7 @@ async def serve(options: ServerOptions, clock: Clock) -> None:
     Raises:
         EarshotError: anything the user can act on.
     """
+    _ask_for_attention()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -338,6 +344,18 @@ async def serve(options: ServerOptions, clock: Clock) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def _ask_for_attention() -> None:
+    """Ahead of ordinary programs, where the system allows it; threads that are started later inherit it.
+
+    The audio thread has real-time priority, but it needs the interpreter lock, and whoever holds that must not be kept
+    waiting by a busy machine either.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+    except OSError:
+        logger.info("no permission to raise the priority of the process")
 
 
 async def _send_pictures(socket: web.WebSocketResponse, get: Callable[[], Any]) -> None:
@@ -357,6 +375,12 @@ async def _errors(request: web.Request, handler: Callable[[web.Request], Any]) -
         return web.Response(status=400, text=f"{error}\n", headers=_CORS)
     except EarshotError as error:
         return web.Response(status=500, text=f"{error}\n", headers=_CORS)
+
+
+async def _guard_static(request: web.Request, response: web.StreamResponse) -> None:
+    """The files of the page carry the same headers as the page."""
+    if request.path.startswith("/static/"):
+        response.headers.update(_HEADERS)
 
 
 async def _options(request: web.Request) -> web.Response:

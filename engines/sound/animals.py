@@ -18,8 +18,8 @@ class Dog(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self._fur = Stir(rng, self.gain_db, -37.5, 2200.0)
-        self.parts = (self._throat, self._fur)
+        self._coat = Stir(rng, self.gain_db, -47.5, 1400.0)
+        self.parts = (self._throat, self._coat)
         self._pitch_hz = rng.uniform(378.0, 504.0)
         self._tract = rng.uniform(0.565, 0.688)
         self._wait_s, self._bout = 0.0, rng.randint(2, 4)
@@ -41,7 +41,7 @@ class Dog(BlockVoice):
         if self._pant_s <= 0.0 and self._wait_s > 0.3:
             self._pant_s = rng.uniform(0.266, 0.327)
             self._pant()
-        self._fur.set(self.speed_m_s, self.energy)
+        self._coat.set(self.speed_m_s, self.energy)
 
     def _bark(self) -> None:
         rng = self.rng
@@ -86,7 +86,7 @@ class Cat(BlockVoice):
         rng = self.rng
         self._throat = Calls(rng, 1)
         self._purr = Bands(rng, "l")
-        self._fur = Stir(rng, self.gain_db, -41.5, 2600.0)
+        self._fur = Stir(rng, self.gain_db, -48.5, 2600.0)
         self.parts = (self._throat, self._purr, self._fur)
         self._pitch_hz = rng.uniform(666.0, 820.0)
         self._wait_s = 0.0
@@ -126,14 +126,14 @@ class Cat(BlockVoice):
 class Cow(BlockVoice):
     """Long low moos."""
 
-    gain_db = -9.7
+    gain_db = -9.8
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
         self._grass = Grains(rng, 2)
-        self._steps = Stir(rng, self.gain_db, -38.5, 1300.0)
+        self._steps = Stir(rng, self.gain_db, -48.5, 800.0)
         self.parts = (self._throat, self._grass, self._steps)
         self._pitch_hz = rng.uniform(162.0, 205.0)
         self._wait_s = 0.0
@@ -176,7 +176,7 @@ class Sheep(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self._grass = Stir(rng, self.gain_db, -40.5, 1800.0)
+        self._grass = Stir(rng, self.gain_db, -47.5, 1800.0)
         self.parts = (self._throat, self._grass)
         self._pitch_hz = (rng.uniform(189.0, 228.0), rng.uniform(334.0, 401.0))
         self._wait_s = [0.0, rng.uniform(4.0, 7.5)]
@@ -226,7 +226,7 @@ class Horse(BlockVoice):
             bodies.append([(hz, 0.0336, 1.21), (hz * 2.74, 0.00756, 0.034), (hz * 0.446, 0.0167, 0.258), (hz * 2.44, 0.00875, 0.0532),
                            (rng.uniform(111.0, 187.0), 0.0217, 1.01)])  # fmt: skip
         self._hooves = Strikes(rng, bodies)
-        self._harness = Stir(rng, self.gain_db, -31.5, 1400.0)
+        self._harness = Stir(rng, self.gain_db, -38.5, 1400.0)
         self.parts = (self._hooves, self._harness)
         self.space = Space(rng, 0.0682, -32.0, 0.689, 3233.4)
         self._phase, self._next = 1.0, 4
@@ -246,7 +246,6 @@ class Horse(BlockVoice):
 
     def control(self) -> None:
         """Strike each hoof at its moment."""
-        rng = self.rng
         stride_hz, beats = self._gait()
         self._phase += stride_hz * BLOCK_S * (1.0 + 0.0518 * self._sway.step())
         if self._phase >= 1.0:
@@ -307,13 +306,13 @@ class Crickets(BlockVoice):
 class Beast(BlockVoice):
     """A big animal: growls that swell into roars, heavy breath between."""
 
-    gain_db = -2.1
+    gain_db = -2.9
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 2)
-        self._brush = Stir(rng, self.gain_db, -37.5, 900.0)
+        self._brush = Stir(rng, self.gain_db, -44.5, 900.0)
         self.parts = (self._throat, self._brush)
         self._pitch_hz = rng.uniform(105.0, 145.0)
         self._wait_s, self._breath_s = 0.0, 0.136

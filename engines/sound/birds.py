@@ -17,7 +17,7 @@ class Bird(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._song = Calls(rng, 3)
-        self._wings = Stir(rng, self.gain_db, -42.5, 3000.0)
+        self._wings = Stir(rng, self.gain_db, -49.5, 3000.0)
         self.parts = (self._song, self._wings)
         self._pitch_hz = [rng.uniform(2900.0, 3900.0), rng.uniform(3600.0, 5000.0), rng.uniform(2400.0, 5600.0)]
         self._wait_s = [0.0, rng.uniform(0.6, 1.2), rng.uniform(0.9, 2.0)]
@@ -71,7 +71,7 @@ class Crow(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
-        self._wings = Stir(rng, self.gain_db, -40.5, 2500.0)
+        self._wings = Stir(rng, self.gain_db, -47.5, 2500.0)
         self.parts = (self._throat, self._wings)
         self._pitch_hz = rng.uniform(430.0, 520.0)
         self._wait_s, self._left = 0.0, 3
@@ -116,7 +116,7 @@ class Duck(BlockVoice):
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
-        self._water = Stir(rng, self.gain_db, -38.5, 910.0, 0.3)
+        self._water = Stir(rng, self.gain_db, -45.5, 910.0, 0.3)
         self.parts = (self._throat, self._water)
         self._pitch_hz = rng.uniform(159.0, 197.0)
         self._wait_s, self._left, self._loud = 0.0, 4, 1.0
@@ -155,14 +155,14 @@ class Duck(BlockVoice):
 class Owl(BlockVoice):
     """Hoots in the rhythm of a tawny owl."""
 
-    gain_db = -13.2
+    gain_db = -13.7
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self._throat = Calls(rng, 1)
         self._night = Bands(rng, "bb")
-        self._wings = Stir(rng, self.gain_db, -42.5, 900.0)
+        self._wings = Stir(rng, self.gain_db, -53.0, 800.0)
         self.parts = (self._throat, self._night, self._wings)
         self._pitch_hz = rng.uniform(534.0, 679.0)
         self._wait_s = 0.0

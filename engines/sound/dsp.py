@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -217,7 +218,7 @@ class Space:
         _space(out, self._line, self._state, self._lengths, self._feedback, self._level, self._damp)
 
 
-class BlockVoice:
+class BlockVoice(ABC):
     """Base of all voices: keeps the block grid, smooths the motion, runs the brain, sums the parts, limits.
 
     A subclass builds its parts in `__init__` from `self.rng` and steers them in `control`.
@@ -241,9 +242,9 @@ class BlockVoice:
         self._gain = db(self.gain_db)
         self._smooth = smoothing(self.motion_time_s)
 
+    @abstractmethod
     def control(self) -> None:
         """Decide what happens in the next 480 samples, from `speed_m_s`, `energy`, `gait_hz` and `size_m`."""
-        raise NotImplementedError
 
     def render(self, n_samples: int, motion: Motion) -> Float32:
         """The next `n_samples`, float32 mono in [-1, 1); see `engines.sound.voice.Voice`."""

@@ -137,9 +137,14 @@ class Engine:
         self._body = np.zeros((len(body), 5))
         for row, (freq_hz, q, gain) in enumerate(body):
             self._body[row, :3] = (math.tan(math.pi * freq_hz / SAMPLE_RATE_HZ), q, gain)
+        self._body_g = self._body[:, 0].copy()
         self._state = np.zeros(13)
         self._seeds = stream_seeds(rng, 1)
         self._fresh = True
+
+    def resize(self, tone: float) -> None:
+        """Move the resonances of the body by the factor `tone`; the warped frequency is all but proportional there."""
+        self._body[:, 0] = tone * self._body_g
 
     def add(self, out: Float32, pos: int) -> None:
         """See `engines.sound.dsp.Part`."""

@@ -48,6 +48,7 @@ SMALL_AREA = 0.05
 TALL_RATIO = 1.25
 MOVING_M_S = 0.3
 MOVING_ENERGY = 0.1
+_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 # A frame's width over its height when only fractions of the frame are known.
 _ASPECT = 16.0 / 9.0
 
@@ -65,7 +66,7 @@ def voice_for(label: str, source_id: int, seed: int, motion: Motion) -> str:
 
     Args:
         label: what vision (or the user) calls it; any text.
-        source_id: sources with neighbouring ids take different voices where the label leaves a choice.
+        source_id: sources with neighbouring ids take different voices where the label has no obvious one.
         seed: of the session; the same seed gives the same choices.
         motion: decides what a label cannot.
     """
@@ -94,8 +95,13 @@ def _choose(kind: str, source_id: int, seed: int, motion: Motion) -> str:
     """One of the candidates; what swings at a walking rhythm and is tall walks."""
     if kind == "tall mover" and motion.gait_hz > 0.5:
         return "footsteps"
-    candidates = BUILTIN[kind]
-    return candidates[(source_id + zlib.crc32(f"{kind}:{seed}".encode())) % len(candidates)]
+    # Golden-ratio steps deal out the shares evenly, even among few sources, and part neighbours where they can.
+    place = (zlib.crc32(f"{kind}:{seed}".encode()) / 2**32 + source_id * _GOLDEN) % 1.0
+    for voice, share in BUILTIN[kind].items():
+        place -= share
+        if place < 0.0:
+            return voice
+    return voice
 
 
 def _shape_of(motion: Motion) -> str:

@@ -24,7 +24,7 @@ _VOWELS = (
 class Footsteps(BlockVoice):
     """Hard shoes on a floor: heel, roll, toe (Farnell's ground-reaction phases), left and right a little different."""
 
-    gain_db = 21.8
+    gain_db = 21.4
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -40,7 +40,7 @@ class Footsteps(BlockVoice):
             ])  # fmt: skip
         # Sole and toe are only bursts of friction.
         self._feet = Strikes(rng, [*bodies, [], []])
-        self._cloth = Stir(rng, self.gain_db, -33.0, 950.0, 0.3)
+        self._cloth = Stir(rng, self.gain_db, -40.0, 950.0, 0.3)
         self.parts = (self._feet, self._cloth)
         self._heel_hz = rng.uniform(75.0, 110.0)
         self._phase = 1.0
@@ -72,7 +72,7 @@ class Footsteps(BlockVoice):
                 self._phase = rng.uniform(-1.0, 0.2)
                 self._shuffle()
         self._swish *= 0.93
-        self._cloth.set(self.speed_m_s, self.energy, 0.8 + 0.7 * self._swish)
+        self._cloth.set(self.speed_m_s, self.energy, 0.5 + 1.2 * self._swish)
 
     def _step(self, rate: float) -> None:
         rng, foot = self.rng, self._foot
@@ -97,7 +97,7 @@ class Footsteps(BlockVoice):
         )
         toe_s = rng.uniform(0.088, 0.137) / (0.5 + 0.25 * rate)
         self._feet.hit(
-            toe_s, 3, 0.0, noise=0.3 * weight * rng.uniform(0.63, 1.37), attack_s=0.0076, decay_s=0.0107,
+            toe_s, 3, 0.0, noise=0.5 * weight * rng.uniform(0.63, 1.37), attack_s=0.0076, decay_s=0.0107,
             centre_hz=heel_hz * rng.uniform(4.0, 6.9), q=1.56,
         )  # fmt: skip
         self._swish = 0.4 + 0.6 * hurry
@@ -219,7 +219,7 @@ class Applause(BlockVoice):
 class Ball(BlockVoice):
     """A basketball that is dribbled in a hall: the floor thuds, the air inside rings near 1 kHz."""
 
-    gain_db = 5.1
+    gain_db = 6.4
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -230,7 +230,7 @@ class Ball(BlockVoice):
             (rng.uniform(74.2, 90.1), 0.287, 0.396), (rng.uniform(170.0, 205.0), 0.0819, 0.826), (rng.uniform(262.0, 308.0), 0.0389, 0.112),
             (air_hz, 0.0795, 0.257), (2.59 * air_hz, 0.096, 0.264), (1.34 * air_hz, 0.0489, 0.0476),
         ]])  # fmt: skip
-        self._player = Stir(rng, self.gain_db, -28.5, 850.0)
+        self._player = Stir(rng, self.gain_db, -43.0, 700.0)
         self.parts = (self._ball, self._player)
         self.space = Space(rng, 0.52, -8.49, 4.49, 5088.8)
         self._wait_s = 0.0
@@ -244,7 +244,7 @@ class Ball(BlockVoice):
             weight = rng.uniform(1.22, 2.13) * (0.4 + 0.7 * self.energy)
             self._ball.hit(
                 rng.uniform(0.0, 0.00216), 0, 0.744 * weight, contact_s=0.00425, direct=0.963, noise=0.229 * weight, attack_s=0.000731,
-                decay_s=0.0126, centre_hz=661.0, q=0.369, tune=pitch_of_size(self.size_m) * rng.uniform(0.337, 0.365), spread=0.5,
+                decay_s=0.0126, centre_hz=661.0, q=0.369, tune=pitch_of_size(self.size_m) * rng.uniform(0.337, 0.365), spread=0.9,
             )  # fmt: skip
             pause = rng.uniform(0.111, 1.0) if rng.random() < 0.1 else 0.0
             self._wait_s += self._tempo_s * rng.uniform(0.85, 1.15) * (1.4 - 0.8 * self.energy) + pause

@@ -272,8 +272,8 @@ class Stir:
         q: sharpness of the band.
     """
 
-    # A body that stands still only breathes.
-    _STILL_DB = -14.0
+    # A body that stands still only breathes; one in a hurry, in dB per unit of energy above one half.
+    _STILL_DB, _WILD_DB = -14.0, 8.0
 
     def __init__(self, rng: random.Random, gain_db: float, level_db: float, centre_hz: float, q: float = 0.5) -> None:
         self._bands = Bands(rng, "b")
@@ -285,7 +285,8 @@ class Stir:
     def set(self, speed_m_s: float, energy: float, swell: float = 1.0) -> None:
         """Follow the motion; `swell` is a linear factor for the rhythm of the body."""
         lively = clamp(max(speed_m_s, energy / 0.3), 0.0, 1.0)
-        self._bands.set(0, self._level * swell * db((1.0 - lively) * self._STILL_DB), self._centre_hz, self._q)
+        level_db = (1.0 - lively) * self._STILL_DB + clamp(energy - 0.5, 0.0, 0.5) * self._WILD_DB
+        self._bands.set(0, self._level * swell * db(level_db), self._centre_hz, self._q)
 
     def add(self, out: Float32, pos: int) -> None:
         """See `engines.sound.dsp.Part`."""

@@ -62,6 +62,7 @@ class Car(_Driven):
         # Four strokes: a cycle takes two turns. The noise of the gas grows with its flow.
         flow = clamp(rpm / 1500.0, 0.3, 2.0)
         tone = pitch_of_size(self.size_m)
+        self.engine.resize(tone)
         now[CYCLE_HZ] = rpm / 120.0 * tone
         now[PULSE] = 0.477 * load + 0.299
         now[HISS] = (0.257 + 0.329 * load) * flow
@@ -71,9 +72,9 @@ class Car(_Driven):
         now[SHARPNESS] = 3.2
         now[ROUGHNESS] = 0.16
         roll = clamp(self.speed_m_s / 37.2, 0.0, 2.0)
-        self._road.set(0, 0.549 * roll, 229.0, 0.615)
-        self._road.set(1, 0.0701 * roll, 1347.0 + 132.0 * roll, 0.799)
-        self._road.set(2, 0.0775 * roll**1.5, 2846.0, 0.339)
+        self._road.set(0, 0.549 * roll, 229.0 * tone, 0.615)
+        self._road.set(1, 0.0701 * roll, (1347.0 + 132.0 * roll) * tone, 0.799)
+        self._road.set(2, 0.0775 * roll**1.5, 2846.0 * tone, 0.339)
 
 
 class Motorcycle(_Driven):
@@ -109,40 +110,43 @@ class Motorcycle(_Driven):
 
 
 class Truck(_Driven):
-    """A diesel: six cylinders that knock."""
+    """A diesel: six unequal cylinders that knock."""
 
-    gain_db = -9.2
-    idle_rpm = 620.0
-    top_rpm = 2300.0
+    gain_db = -7.6
+    idle_rpm = 500.0
+    top_rpm = 1900.0
     gears_m_s = (0.0, 3.0, 5.5, 11.0, 19.0, 28.0, 60.0)
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
         self.engine = Engine(
-            rng, [k / 6.0 for k in range(6)], spread=0.35, pipe_m=rng.uniform(5.3, 7.06), reflection=0.575, hiss_hz=223.0, teeth=66.5,
-            body=((rng.uniform(83.5, 104.0), 2.37, 1.0), (rng.uniform(339.0, 443.0), 1.15, 0.351), (rng.uniform(672.0, 896.0), 2.87, 2.0)),
+            rng, [k / 6.0 for k in range(6)], spread=0.6, pipe_m=rng.uniform(1.8, 2.2), reflection=0.31, hiss_hz=1100.0,
+            teeth=66.5, body=((rng.uniform(47.0, 55.0), 2.0, 0.46), (rng.uniform(270.0, 310.0), 1.5, 0.84),
+                  (rng.uniform(1500.0, 1700.0), 2.5, 0.67)),
         )  # fmt: skip
         self._road = Bands(rng, "lb")
         self.parts = (self.engine, self._road)
         self._hunt = Drift(rng, 1.09)
 
     def control(self) -> None:
-        """Engine, turbo and tyres follow the speed."""
-        rpm = self.rpm() * (1.0 + 0.00782 * self._hunt.step())
+        """Engine, turbo and tyres follow the speed; the knock of diesel combustion is heard at every load."""
+        rpm = self.rpm() * (1.0 + 0.008 * self._hunt.step())
+        flow = clamp(rpm / 1000.0, 0.3, 2.0)
+        tone = pitch_of_size(self.size_m)
         now = self.engine.now
-        now[CYCLE_HZ] = rpm / 120.0 * pitch_of_size(self.size_m)
+        self.engine.resize(tone)
+        now[CYCLE_HZ] = rpm / 120.0 * tone
         now[PULSE] = 0.5 + 0.4 * self.energy
-        flow = clamp(rpm / 1150.0, 0.3, 2.0)
-        now[HISS] = (0.4 + 0.4 * self.energy) * flow
-        now[CLATTER] = 0.22 * flow
-        now[MUFFLER_HZ] = 600.0 + 700.0 * self.energy
-        now[WHINE] = 0.00527 * self.energy
-        now[SHARPNESS] = 5.0
-        now[ROUGHNESS] = 0.2
+        now[HISS] = (0.3 + 0.3 * self.energy) * flow
+        now[CLATTER] = 0.75 * flow
+        now[MUFFLER_HZ] = (1600.0 + 1400.0 * self.energy) * tone
+        now[WHINE] = 0.005 * self.energy
+        now[SHARPNESS] = 6.8
+        now[ROUGHNESS] = 0.12
         roll = clamp(self.speed_m_s / 11.4, 0.0, 2.0)
-        self._road.set(0, 0.0837 + 0.309 * roll, 260.0, 0.199)
-        self._road.set(1, 0.0168 + 0.0756 * roll, 1676.3, 0.517)
+        self._road.set(0, 0.021 + 0.077 * roll, 260.0 * tone, 0.2)
+        self._road.set(1, 0.004 + 0.019 * roll, 1676.0 * tone, 0.517)
 
 
 class Boat(BlockVoice):
@@ -371,7 +375,7 @@ class Skateboard(BlockVoice):
             for k in range(2):
                 self._deck.hit(0.609 * k / max(pace, 0.5), k, rng.uniform(0.282, 0.564), contact_s=0.00156, noise=0.885,
                                decay_s=0.0188, centre_hz=1046.8)  # fmt: skip
-        roll = clamp(pace / 3.65, 0.2, 2.5)
+        roll = 0.62 * clamp(pace / 2.25, 0.3, 6.0) ** 0.6
         self._roll.set(0, 0.248 * roll, 390.0 + 307.0 * roll, 3.09)
         self._roll.set(1, 0.17 * roll, 455.0 + 1500.0 * roll, 3.09)
         self._roll.set(2, 0.104 * roll, 1101.2, 3.0)

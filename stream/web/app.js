@@ -68,7 +68,10 @@ const feed = new Feed(
   },
   (connected) => {
     online = connected;
-    if (connected) poll();
+    if (connected) {
+      poll();
+      player.hurry();
+    }
     review();
   },
 );

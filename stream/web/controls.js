@@ -109,16 +109,19 @@ export class Controls {
   async _apply() {
     const labels = this.labels.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const good = [
-      await this._send({ labels }, this.labels, this.labelsError),
-      await this._send({ prompt: this.prompt.value.trim() }, this.prompt, this.promptError),
+      await this._send("labels", labels, this.labels, this.labelsError),
+      await this._send("prompt", this.prompt.value.trim(), this.prompt, this.promptError),
     ];
-    this._shown = { labels: this.labels.value, prompt: this.prompt.value };
     this.namesDone.textContent = good.every(Boolean) ? "Applied" : "";
   }
 
-  async _send(body, field, message) {
+  async _send(name, value, field, message) {
+    const text = field.value;
     try {
-      this.onState(await command(body));
+      const state = await command({ [name]: value });
+      // From here on the field follows the server again, unless somebody has gone on typing.
+      this._shown[name] = text;
+      this.onState(state);
       message.textContent = "";
       field.removeAttribute("aria-invalid");
       return true;

@@ -1,6 +1,6 @@
 /** Pictures with their scenes, as they come from the server's socket; connects again when it breaks. */
 
-const RETRY_MS = [300, 1000, 2000, 4000];
+const RETRY_MS = [300, 1000, 2000];
 
 export class Feed {
   /**

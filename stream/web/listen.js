@@ -113,8 +113,8 @@ export class Listen {
     if (player.state === "reconnecting") return player.detail;
     if (player.state === "connecting") return "";
     const { latencyMs } = player.facts();
-    const parts = [`${latencyMs.toFixed(0)} ms`, `${player.channels} channels`];
-    if (player.layout === "5.1" && player.maxChannels < 6) parts.push("mixed down: this device has fewer loudspeakers");
+    const mixed = player.channels > player.maxChannels ? `, mixed down to ${player.maxChannels}` : "";
+    const parts = [`${latencyMs.toFixed(0)} ms`, `${player.channels} channels${mixed}`];
     if (player.path === "plain") parts.push("simple player");
     return parts.join(" · ");
   }

@@ -31,6 +31,7 @@ export class Player {
     this.session = null;
     this.reconnects = 0;
     this._run = 0;
+    this._wake = null;
   }
 
   get path() {
@@ -81,6 +82,11 @@ export class Player {
     else this.start(choice);
   }
 
+  /** The server is known to be there again: do not wait any longer. */
+  hurry() {
+    this._wake?.();
+  }
+
   _drop() {
     this.session?.close();
     this.session = null;
@@ -121,7 +127,10 @@ export class Player {
       this.reconnects++;
       this._become("reconnecting", this.detail);
       const waitMs = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(failures, 6));
-      await new Promise((resolve) => setTimeout(resolve, waitMs * (0.75 + 0.5 * Math.random())));
+      await new Promise((resolve) => {
+        this._wake = resolve;
+        setTimeout(resolve, waitMs * (0.75 + 0.5 * Math.random()));
+      });
     }
   }
 

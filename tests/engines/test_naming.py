@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,8 @@ def test_tables_are_consistent() -> None:
     assert WORDS.keys() >= GERUNDS
     for candidates in BUILTIN.values():
         assert set(candidates) <= set(VOICES)
-        assert len(set(candidates)) > 1
+        assert len(candidates) > 1
+        assert sum(candidates.values()) == pytest.approx(1.0)
     for fits in PLAUSIBLE.values():
         assert set(fits) <= set(VOICES)
     assert set(VOICES) <= {voice_for(name, 0, 0, WALKING) for name in VOICES}
@@ -106,10 +108,26 @@ def test_unknown_names_go_by_motion() -> None:
 
 
 @pytest.mark.parametrize("label", BUILTIN)
-def test_builtin_labels_give_neighbours_different_voices(label: str) -> None:
-    voices = [voice_for(label, source_id, 11, STILL) for source_id in range(12)]
-    assert all(one != other for one, other in zip(voices, voices[1:], strict=False))
-    assert set(voices) == set(BUILTIN[label])
+@pytest.mark.parametrize("seed", [0, 11, 12345])
+def test_builtin_labels_share_out_their_voices(label: str, seed: int) -> None:
+    voices = [voice_for(label, source_id, seed, STILL) for source_id in range(200)]
+    for voice, share in BUILTIN[label].items():
+        assert voices.count(voice) / len(voices) == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize("label", ["still thing", "thing"])
+def test_what_could_be_anything_differs_from_its_neighbour(label: str) -> None:
+    voices = [voice_for(label, source_id, 11, STILL) for source_id in range(40)]
+    assert all(one != other for one, other in pairwise(voices))
+
+
+@pytest.mark.parametrize(
+    ("label", "voice"),
+    [("wide mover", "car"), ("tall mover", "footsteps"), ("small mover", "dog"), ("high mover", "bird"), ("green thing", "leaves")],
+)  # fmt: skip
+def test_an_obvious_shape_gets_its_obvious_voice(label: str, voice: str) -> None:
+    first = [voice_for(label, source_id, seed, STILL) for seed in range(10) for source_id in range(6)]
+    assert first.count(voice) > 0.6 * len(first)
 
 
 def test_what_walks_upright_has_feet() -> None:

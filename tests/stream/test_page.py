@@ -227,6 +227,9 @@ def test_names_are_applied_and_refusals_stand_beside_their_field(open_tab, serve
     page.get_by_role("button", name="Apply").click()
     until(lambda: "nowhere" in page.locator("#labels-error").inner_text(), "the reason")
     assert page.get_by_label("Rules, one a line").get_attribute("aria-invalid") == "true"
+    # What was typed stays, although the page asks the server for its state every two seconds.
+    page.wait_for_timeout(2500)
+    assert page.get_by_label("Rules, one a line").input_value() == "tall=footsteps\nnowhere=dog"
     tab.complaints.clear()  # the browser logs every refusal of a server
     page.get_by_label("Rules, one a line").fill("any=tractor")
     page.get_by_role("button", name="Apply").click()
@@ -257,12 +260,12 @@ def test_what_comes_and_goes_is_announced_in_words(open_tab, server):
     tab = open_tab()
     live = tab.page.locator("#live")
     until(lambda: ", " in live.inner_text() and "metre" in live.inner_text(), "what is there")
-    tab.page.get_by_role("button", name="Announce").click()
+    tab.page.get_by_role("button", name="Announce changes").click()
     assert live.inner_text() == ""
     server.command(input=1)
     until(lambda: len(sources(tab)) == 1, "another scene")
     assert live.inner_text() == ""
-    tab.page.get_by_role("button", name="Announce").click()
+    tab.page.get_by_role("button", name="Announce changes").click()
 
 
 # -- shape ------------------------------------------------------------------------------------------------------------
@@ -320,7 +323,9 @@ def test_the_theme_is_remembered(open_tab):
 
 
 def test_every_file_of_the_page_comes_from_this_server(server):
-    with urllib.request.urlopen(server.url) as answer:
-        policy = answer.headers["Content-Security-Policy"]
-    assert "unsafe" not in policy
-    assert "http" not in policy
+    for path in ("", "static/app.js", "static/transform-worker.js"):
+        with urllib.request.urlopen(server.url + path) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            assert answer.headers["Cache-Control"] == "no-cache"
+        assert "unsafe" not in policy
+        assert "http" not in policy
