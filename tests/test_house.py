@@ -62,7 +62,9 @@ def undocumented(node, inside=""):
     """Public modules, classes and functions without a docstring."""
     for child in node.body:
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if child.name.startswith("_"):
+            # A setter belongs to its property, which says what it is.
+            setter = any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in child.decorator_list)
+            if child.name.startswith("_") or setter:
                 continue
             if not ast.get_docstring(child):
                 yield f"{inside}{child.name}"

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from engines.errors import ConfigError
 from engines.sound.words import BUILTIN, GERUNDS, JOINED, PLAUSIBLE, SCENERY, WORDS, singular
@@ -97,11 +98,9 @@ def _choose(kind: str, source_id: int, seed: int, motion: Motion) -> str:
         return "footsteps"
     # Golden-ratio steps deal out the shares evenly, even among few sources, and part neighbours where they can.
     place = (zlib.crc32(f"{kind}:{seed}".encode()) / 2**32 + source_id * _GOLDEN) % 1.0
-    for voice, share in BUILTIN[kind].items():
-        place -= share
-        if place < 0.0:
-            return voice
-    return voice
+    shares = BUILTIN[kind]
+    borders = accumulate(shares.values())
+    return next((voice for voice, border in zip(shares, borders, strict=True) if place < border), next(iter(shares)))
 
 
 def _shape_of(motion: Motion) -> str:

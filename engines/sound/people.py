@@ -115,7 +115,7 @@ class Footsteps(BlockVoice):
 class Crowd(BlockVoice):
     """Murmur: many people at once, syllable-like swells of vowel colour that never form a word."""
 
-    gain_db = 0.6
+    gain_db = 2.9
     _TALKERS = 6
 
     def __init__(self, seed: int) -> None:
@@ -124,11 +124,11 @@ class Crowd(BlockVoice):
         self._calls = Calls(rng, self._TALKERS)
         self._air = Bands(rng, "bbbbbl")
         self.parts = (self._calls, self._air)
-        self.space = Space(rng, 0.6, -2.0, 2.8, 4000.0)
+        self.space = Space(rng, 0.4, -1.0, 2.8, 2600.0)
         self._pitch_hz = [
-            rng.choice((110.0, 135.0, 200.0, 230.0, 320.0)) * rng.uniform(0.85, 1.3) for _ in range(self._TALKERS)
+            rng.choice((160.0, 200.0, 290.0, 330.0, 460.0)) * rng.uniform(0.85, 1.3) for _ in range(self._TALKERS)
         ]
-        self._tract = [rng.uniform(0.95, 1.5) for _ in range(self._TALKERS)]
+        self._tract = [rng.uniform(1.25, 1.9) for _ in range(self._TALKERS)]
         self._far = [rng.uniform(0.4, 1.0) for _ in range(self._TALKERS)]
         self._rest_s = [0.0, *(rng.uniform(0.0, 0.4) for _ in range(self._TALKERS - 1))]
         self._phrase = [rng.randint(3, 9) for _ in range(self._TALKERS)]
@@ -151,11 +151,11 @@ class Crowd(BlockVoice):
         # The people too far away to be told apart: formant bands that flutter at the rate of syllables.
         swell = 0.6 * clamp(1.0 + 0.08 * self._swell.step(), 0.6, 1.5) * (0.25 + self.energy)
         for band, (gain, freq_hz) in enumerate(
-            ((0.061, 240.0), (0.098, 450.0), (0.103, 640.0), (0.057, 1150.0), (0.04, 1900.0))
+            ((0.025, 240.0), (0.04, 450.0), (0.042, 640.0), (0.037, 1150.0), (0.026, 1900.0))
         ):
             self._air.set(band, gain * swell, freq_hz, 2.9)
-            self._air.grit(band, 4.0, 5.4)
-        self._air.set(5, 0.0154, 340.0, 1.2)
+            self._air.grit(band, 0.9, 4.2)
+        self._air.set(5, 0.0125, 340.0, 1.2)
 
     def _syllable(self, k: int) -> float:
         rng = self.rng
@@ -165,16 +165,16 @@ class Crowd(BlockVoice):
         scale = self._tract[k] * pitch_of_size(self.size_m)
         mid = rng.choice(_VOWELS)
         formants: tuple[Formant, ...] = tuple(
-            (a * scale, m * scale, b * scale, 50.0 + 0.1 * b, gain)
-            for a, m, b, gain in zip(begin, mid, end, (1.0, 0.35, 0.25), strict=True)
+            (a * scale, m * scale, b * scale, 44.0 + 0.09 * b, gain)
+            for a, m, b, gain in zip(begin, mid, end, (1.0, 0.22, 0.16), strict=True)
         )
         pitch = self._pitch_hz[k] * rng.uniform(0.9, 1.3) * (0.85 + 0.3 * self.energy)
         level = self._far[k] * rng.uniform(0.45, 0.7) * (0.55 + self.energy)
         call = Call(
-            caller=k, length_s=length_s, level=0.25 * level, attack_s=0.08, release_s=0.06,
+            caller=k, length_s=length_s, level=0.33 * level, attack_s=0.025, release_s=0.06,
             pitch_0=pitch, pitch_1=pitch * rng.uniform(0.95, 1.3), pitch_2=pitch * rng.uniform(0.8, 1.1),
-            pitch_3=pitch * rng.uniform(0.75, 1.0), bright=0.75, breath=rng.choice((0.1, 0.15, 0.2, 0.5)),
-            jitter=0.01, shimmer=0.05,
+            pitch_3=pitch * rng.uniform(0.84, 1.0), bright=0.9, breath=rng.choice((0.3, 0.45, 0.6, 0.95)),
+            jitter=0.003, shimmer=0.15,
         )  # fmt: skip
         self._calls.utter(rng.uniform(0.0, BLOCK_S), call, formants)
         return length_s

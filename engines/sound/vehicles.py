@@ -251,7 +251,7 @@ class Helicopter(BlockVoice):
 class Train(BlockVoice):
     """Wheels on jointed rail: rumble, roar, and the double knock of each bogie over each joint."""
 
-    gain_db = 3.0
+    gain_db = 2.6
     motion_time_s = 0.6
 
     def __init__(self, seed: int) -> None:
@@ -271,7 +271,7 @@ class Train(BlockVoice):
     def control(self) -> None:
         """Joints come by every 18 m; a slow or still train is heard as if it rolled gently."""
         rng = self.rng
-        speed = (9.0 + 14.0 * self.energy + 0.5 * self.speed_m_s) * (1.0 + 0.05 * self._pace.step())
+        speed = (11.0 + 10.0 * self.energy + 0.3 * self.speed_m_s) * (1.0 + 0.05 * self._pace.step())
         self._metre += speed * BLOCK_S
         if self._metre >= 18.0:
             self._metre %= 18.0
@@ -296,18 +296,18 @@ class Train(BlockVoice):
 class Bicycle(BlockVoice):
     """Freewheel ticks, tyre hiss, and now and then the bell, whose toothed wheel strikes it many times per turn."""
 
-    gain_db = -11.0
+    gain_db = -11.3
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         rng = self.rng
-        bell_hz = rng.uniform(1487.2, 1956.9)
+        bell_hz = rng.uniform(1490.0, 1950.0)
         pawl = [
             (rng.uniform(2993.7, 3635.2), 0.0124, 0.727),
             (rng.uniform(4557.1, 5511.0), 0.0117, 0.39),
             (1460.0, 0.00623, 0.516),
         ]
-        bell = bar_modes(bell_hz, 2.47, 5, ratios=(1.0, 1.59, 1.59, 8.7, 3.51), tilt=0.296, damping=0.373)
+        bell = bar_modes(bell_hz, 2.5, 5, ratios=(1.0, 1.59, 1.59, 3.51, 8.7), tilt=0.3, damping=0.37)
         self._hub = Strikes(rng, [pawl, bell])
         self._tyre = Bands(rng, "bb")
         self.parts = (self._hub, self._tyre)
@@ -330,8 +330,8 @@ class Bicycle(BlockVoice):
             self._ring_s = rng.uniform(1.79, 3.36) * (1.4 - 0.8 * self.energy)
             self._ring()
         roll = clamp(pace / 2.75, 0.1, 2.0)
-        self._tyre.set(0, 0.16 * roll, 510.0, 0.593)
-        self._tyre.set(1, 0.07 * roll, 4500.0, 0.429)
+        self._tyre.set(0, 0.048 * roll, 510.0, 0.593)
+        self._tyre.set(1, 0.021 * roll, 4500.0, 0.429)
         self._tyre.grit(0, 0.912, 37.5)
 
     def _ring(self) -> None:
@@ -340,7 +340,7 @@ class Bicycle(BlockVoice):
         for _ in range(rng.choice((1, 2, 2))):
             for _ in range(rng.randint(4, 7)):
                 self._hub.hit(
-                    at_s, 1, 0.154 * rng.uniform(0.526, 0.964), contact_s=0.000107, direct=0.197, noise=0.016, decay_s=0.000446,
+                    at_s, 1, 0.154 * rng.uniform(0.6, 1.0), contact_s=0.0001, direct=0.2, noise=0.016, decay_s=0.000446,
                     centre_hz=3973.5, tune=tune, spread=0.194,
                 )  # fmt: skip
                 at_s += rng.uniform(0.0166, 0.026)

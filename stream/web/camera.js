@@ -14,6 +14,7 @@ export class Camera {
     this.button = document.querySelector("#camera");
     this.error = document.querySelector("#camera-error");
     this._run = 0;
+    this._session = null;
     this.button.addEventListener("click", () => (this.on ? this.stop() : this.start()));
     addEventListener("pagehide", () => this.stop());
     this._show(false);
@@ -69,9 +70,8 @@ export class Camera {
   }
 
   _release() {
-    if (this._session) hangUp(this._session);
+    hangUp(this._session, this.peer);
     this._session = null;
-    this.peer?.close();
     this.peer = null;
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.stream = null;

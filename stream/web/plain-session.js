@@ -27,6 +27,7 @@ export class PlainSession {
     this.context = context;
     this.onLevels = onLevels;
     this.closed = false;
+    this._session = null;
     this._figures = { packets: 0, lost: 0, late: 0, concealed: 0, underruns: 0, skips: 0, bufferMs: 0, roundTripMs: 0 };
   }
 
@@ -142,10 +143,9 @@ export class PlainSession {
   _release() {
     clearInterval(this._levels);
     clearInterval(this._timer);
-    if (this._session) hangUp(this._session);
+    hangUp(this._session, this.peer);
     this._session = null;
     this._source?.disconnect();
-    this.peer?.close();
     if (this.element?.srcObject === this.stream) this.element.srcObject = null;
   }
 }

@@ -2,6 +2,7 @@
 
 const GATHER_MS = 1500;
 const ANSWER_MS = 15000;
+const GOODBYE_MS = 3000;
 
 /** A refusal that a person can read. */
 export class SignallingError extends Error {}
@@ -66,9 +67,16 @@ export async function negotiate(peer, url, adapt = (sdp) => sdp) {
   return session;
 }
 
-/** End a session; works while the page is being closed, too. */
-export function hangUp(session) {
-  fetch(session, { method: "DELETE", keepalive: true }).catch(() => {});
+/**
+ * End a session; works while the page is being closed, too.
+ * @param {string|null} session its address; null when there is none yet
+ * @param {RTCPeerConnection} [peer] closed after the goodbye: before it, the server would know already and answer 404
+ */
+export function hangUp(session, peer) {
+  const close = () => peer?.close();
+  const signal = AbortSignal.timeout(GOODBYE_MS);
+  if (session) fetch(session, { method: "DELETE", keepalive: true, signal }).then(close, close);
+  else close();
 }
 
 /** Resolves with a reason when a connection is over; a short silence of the network is forgiven. */

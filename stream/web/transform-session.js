@@ -46,6 +46,7 @@ export class TransformSession {
     this.onLevels = onLevels;
     this.buffer = { averageSamples: 0, targetSamples: 0, underruns: 0, concealed: 0, skips: 0, starvedSamples: 0 };
     this.network = { packets: 0, lost: 0, late: 0, sequenceGaps: 0, timestampGaps: 0, lastSequence: -1, decodeErrors: 0 };
+    this._session = null;
     this.roundTripMs = 0;
     this.received = 0;
     this.closed = false;
@@ -184,9 +185,8 @@ export class TransformSession {
   _release() {
     clearInterval(this._watch);
     clearInterval(this._first);
-    if (this._session) hangUp(this._session);
+    hangUp(this._session, this.peer);
     this._session = null;
-    this.peer?.close();
     this.worker?.terminate();
     this.node?.disconnect();
     this.node?.port.postMessage({ end: true });

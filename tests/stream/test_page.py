@@ -140,6 +140,16 @@ def test_without_webcodecs_the_audio_element_plays_headphones(open_tab):
     assert np.sqrt(np.mean((left - right) ** 2)) > 0.05 * np.sqrt(np.mean(left**2))
 
 
+def test_a_browser_that_keeps_its_frames_to_itself_falls_back_too(open_tab):
+    deaf = """const Transform = RTCRtpScriptTransform;
+        RTCRtpScriptTransform = class extends Transform {
+            constructor() { super(new Worker("/static/opus.js", { type: "module" })); }
+        };"""
+    tab = open_tab(script=deaf)
+    tab.page.get_by_role("button", name="Listen").click()
+    assert tab.playing()["path"] == "plain"
+
+
 def test_the_plain_player_can_be_asked_for(open_tab):
     tab = open_tab("?player=plain")
     tab.page.get_by_role("button", name="Listen").click()
