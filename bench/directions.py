@@ -120,5 +120,4 @@ def run(bank: Path, quick: bool = False) -> Report:
     report.notes.append(
         f"budget where voices chose themselves: median <= {BUDGET_MEDIAN_DEG:g}, p95 <= {BUDGET_P95_DEG:g} deg"
     )
-    report.notes.append("in the pauses of a barking dog the room answers from all sides; those windows count as well")
     return report

@@ -28,6 +28,10 @@ class Subscription(Generic[T]):
         self._items.append(item)
         self._filled.set()
 
+    def clear(self) -> None:
+        """Drop what waits."""
+        self._items.clear()
+
     def close(self) -> None:
         """End the wait of `get`."""
         self.closed = True

@@ -22,6 +22,7 @@ class PacketTrack(MediaStreamTrack):
         super().__init__()
         self._fanout = fanout
         self._subscription = fanout.subscribe()
+        self._begun = False
 
     @property
     def dropped(self) -> int:
@@ -30,6 +31,10 @@ class PacketTrack(MediaStreamTrack):
 
     async def recv(self) -> Packet:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The next packet, encoded already; aiortc sends it as it is."""
+        if not self._begun:
+            # What gathered while the peers were shaking hands is old by now; sent at once it would only be skipped.
+            self._begun = True
+            self._subscription.clear()
         packet = await self._subscription.get()
         if packet is None:
             raise MediaStreamError
