@@ -136,6 +136,16 @@ def _check_engines(vision: str, sound: str) -> None:
         raise ConfigError(f"no sound engine called {sound!r} (there are auto, procedural)")
 
 
+_Hfov = Annotated[
+    float | None,
+    typer.Option(min=1, max=175, help="Horizontal field of view of the camera. [default: 70]", show_default=False),
+]
+_Projection = Annotated[
+    Projection | None,
+    typer.Option(help="Kind of picture. [default: what the source says, else pinhole]", show_default=False),
+]
+
+
 # -- render -----------------------------------------------------------------------------------------------------------
 
 _LayoutName = Literal["5.1", "stereo", "binaural", "ambix"]
@@ -158,14 +168,8 @@ def render(
     stage: Annotated[
         Stage, typer.Option(help="Spread the picture: as filmed, wide (75 deg), or around (150 deg).")
     ] = "natural",
-    hfov_deg: Annotated[
-        float | None,
-        typer.Option(min=1, max=175, help="Horizontal field of view of the camera. [default: 70]", show_default=False),
-    ] = None,
-    projection: Annotated[
-        Projection | None,
-        typer.Option(help="Kind of picture. [default: what the file says, else pinhole]", show_default=False),
-    ] = None,
+    hfov_deg: _Hfov = None,
+    projection: _Projection = None,
     trace: Annotated[Path | None, typer.Option(help="Write one JSON line per frame.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write the ground truth of a synthetic scene, likewise.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
@@ -258,14 +262,8 @@ def serve(
     stage: Annotated[
         Stage | None, typer.Option(help="natural, wide or surround. [default: natural]", show_default=False)
     ] = None,
-    hfov_deg: Annotated[
-        float | None,
-        typer.Option(min=1, max=175, help="Horizontal field of view of the camera. [default: 70]", show_default=False),
-    ] = None,
-    projection: Annotated[
-        Projection | None,
-        typer.Option(help="Kind of picture. [default: what the source says, else pinhole]", show_default=False),
-    ] = None,
+    hfov_deg: _Hfov = None,
+    projection: _Projection = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of all voices. [default: 0]", show_default=False)] = None,
     label: Annotated[list[str] | None, typer.Option(help="Name sources: WHERE=NAME. Repeatable.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Name sources from a sentence.")] = None,

@@ -49,35 +49,34 @@ def run(minutes: float, plot: Path | None = None) -> Report:
     browser_path = next((path for path in CHROMIUM if Path(path).exists()), None)
     if browser_path is None:
         raise ConfigError("bench page needs Chromium: apt-get install chromium")
-    server = subprocess.Popen(
-        [sys.executable, str(_ROOT / "earshot.py"), "serve", "--port", "0", "--source", SOURCE],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        url = re.search(r"http://\S+", server.stdout.readline())
-        if url is None:
-            raise ConfigError("the server did not start")
-        with sync_playwright() as playwright:
+    command = [sys.executable, str(_ROOT / "earshot.py"), "serve", "--port", "0", "--source", SOURCE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
+        try:
+            assert server.stdout is not None
+            url = re.search(r"http://\S+", server.stdout.readline())
+            if url is None:
+                raise ConfigError("the server did not start")
             browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
             try:
-                page = browser.new_page(viewport={"width": 1280, "height": 800})
-                page.goto(url[0])
-                page.evaluate("earshot.player.start('5.1')")
-                # The page's policy forbids what wait_for_function would evaluate.
-                while page.evaluate("earshot.facts().packets") < _FIRST_PACKETS:
-                    time.sleep(0.2)
-                time.sleep(_WARM_UP_S)
-                samples = _sampled(page, url[0], server.pid, minutes)
+                samples = _listened(browser, url[0], server.pid, minutes)
             finally:
                 browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+        finally:
+            server.terminate()
     if plot is not None:
         _draw(samples, plot)
     return _report(samples, minutes)
+
+
+def _listened(browser: Any, url: str, pid: int, minutes: float) -> list[dict[str, float]]:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(url)
+    page.evaluate("earshot.player.start('5.1')")
+    # The page's policy forbids what wait_for_function would evaluate.
+    while page.evaluate("earshot.facts().packets") < _FIRST_PACKETS:
+        time.sleep(0.2)
+    time.sleep(_WARM_UP_S)
+    return _sampled(page, url, pid, minutes)
 
 
 def _sampled(page: Any, url: str, pid: int, minutes: float) -> list[dict[str, float]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
 
 from engines.camera import Projection
 from engines.specs import Frame
@@ -37,27 +37,36 @@ class VideoInfo:
     hfov_deg: float | None = None
 
 
-class VideoInput(Protocol):
-    """An open input; used by one thread, closed by any."""
+class VideoInput(ABC):
+    """An open input; used by one thread, closed by any.
+
+    Args:
+        info: what is known of it.
+    """
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._info = info
+        self._end_s = 0.0
+        self._closed = False
 
     @property
     def info(self) -> VideoInfo:
-        """What is known of it."""
-        ...
+        """What is known of it; a stream that reconnects may learn more."""
+        return self._info
 
+    @property
+    def end_s(self) -> float:
+        """Media time at which the last frame given so far ends."""
+        return self._end_s
+
+    @abstractmethod
     def frames(self) -> Generator[Frame, None, None]:
         """Upright frames in order of time, the first at or after t_s = 0.
 
         Raises:
             InputError: when nothing can be read; a stream that breaks off later just ends.
         """
-        ...
-
-    @property
-    def end_s(self) -> float:
-        """Media time at which the last frame given so far ends."""
-        ...
 
     def close(self) -> None:
         """Let go of the device or file; `frames` ends soon after. May be called twice."""
-        ...
+        self._closed = True

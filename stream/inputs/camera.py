@@ -14,13 +14,13 @@ import numpy as np
 from engines.errors import InputError
 from engines.specs import Frame
 from stream.clock import Clock
-from stream.inputs.base import PTS_PER_S, VideoInfo
+from stream.inputs.base import PTS_PER_S, VideoInfo, VideoInput
 
 _WIDTH_PX, _HEIGHT_PX, _FPS = 1280, 720, 30.0
 _MAX_FAILURES = 30
 
 
-class CameraInput:
+class CameraInput(VideoInput):
     """A webcam.
 
     Args:
@@ -46,26 +46,16 @@ class CameraInput:
         if not ok:
             self._capture.release()
             raise InputError(f"{device}: the camera gives no pictures")
-        self._closed = False
-        self._end_s = 0.0
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self._info = VideoInfo(
-            width_px=picture.shape[1],
-            height_px=picture.shape[0],
-            fps=fps if 1 <= fps <= 240 else _FPS,
-            duration_s=None,
-            live=True,
+        super().__init__(
+            VideoInfo(
+                width_px=picture.shape[1],
+                height_px=picture.shape[0],
+                fps=fps if 1 <= fps <= 240 else _FPS,
+                duration_s=None,
+                live=True,
+            )
         )
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it."""
-        return self._info
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
@@ -82,7 +72,3 @@ class CameraInput:
             rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
             yield Frame(rgb, round(t_s * PTS_PER_S), t_s)
         self._capture.release()
-
-    def close(self) -> None:
-        """See `VideoInput.close`."""
-        self._closed = True

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engines.errors import InputError
 from engines.specs import Frame
-from stream.inputs.base import PTS_PER_S, VideoInfo
+from stream.inputs.base import PTS_PER_S, VideoInfo, VideoInput
 
 # Pictures are analysed at most this wide or high; an 8K frame costs no more than a VGA one.
 MAX_SIDE_PX = 640
@@ -114,7 +114,7 @@ def frames_of(container: InputContainer, stream: VideoStream) -> Iterator[VideoF
             continue
 
 
-class MediaInput:
+class MediaInput(VideoInput):
     """A file, or a stream that has an end.
 
     Args:
@@ -124,7 +124,7 @@ class MediaInput:
     def __init__(self, uri: str | BinaryIO) -> None:
         self._uri = uri
         self._name = uri if isinstance(uri, str) else "standard input"
-        self._closed = self._reading = False
+        self._reading = False
         self._container = open_container(uri)
         try:
             self._stream = video_stream(self._container, self._name)
@@ -138,8 +138,7 @@ class MediaInput:
             raise InputError(f"{self._name}: no picture in it can be decoded")
         self._first = first
         self._pixel_aspect = float(self._stream.sample_aspect_ratio or 1.0)
-        self._end_s = 0.0
-        self._info = self._describe(first)
+        super().__init__(self._describe(first))
 
     def _describe(self, first: VideoFrame) -> VideoInfo:
         stream = self._stream
@@ -159,11 +158,6 @@ class MediaInput:
             duration_s=duration_s,
             projection="equirectangular" if _is_spherical(stream) else None,
         )
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it."""
-        return self._info
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
@@ -186,11 +180,6 @@ class MediaInput:
                 frame = next(self._frames, None)
         finally:
             self._container.close()
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
 
     def close(self) -> None:
         """See `VideoInput.close`."""

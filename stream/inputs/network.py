@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from engines.errors import InputError
 from engines.specs import Frame
 from stream.clock import Clock
-from stream.inputs.base import PTS_PER_S, VideoInfo
+from stream.inputs.base import PTS_PER_S, VideoInfo, VideoInput
 from stream.inputs.media import frames_of, open_container, rotation_deg, upright_rgb, video_stream
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def _options(uri: str) -> dict[str, str]:
     return dict(_OPTIONS) if uri.startswith(("rtsp://", "rtsps://")) else {"reconnect": "1"}
 
 
-class NetworkInput:
+class NetworkInput(VideoInput):
     """A live stream.
 
     Args:
@@ -51,24 +51,13 @@ class NetworkInput:
     def __init__(self, uri: str, clock: Clock, *, patient: bool = False) -> None:
         self._uri, self._clock = uri, clock
         self._stop = threading.Event()
-        self._end_s = 0.0
-        self._info = VideoInfo(1280, 720, _DEFAULT_FPS, duration_s=None, live=True)
+        super().__init__(VideoInfo(1280, 720, _DEFAULT_FPS, duration_s=None, live=True))
         self._opened: tuple[InputContainer, VideoStream, Iterator[VideoFrame], VideoFrame] | None = None
         try:
             self._opened = self._connect()
         except InputError:
             if not patient:
                 raise
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it; sizes are a guess until the first connection."""
-        return self._info
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
 
     def _connect(self) -> tuple[InputContainer, VideoStream, Iterator[VideoFrame], VideoFrame]:
         container = open_container(self._uri, _options(self._uri))

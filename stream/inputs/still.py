@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.errors import InputError
 from engines.specs import Frame
-from stream.inputs.base import PTS_PER_S, VideoInfo
+from stream.inputs.base import PTS_PER_S, VideoInfo, VideoInput
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 # Pictures are shown, not only analysed.
@@ -48,7 +48,7 @@ def read_picture(path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), (width, height)
 
 
-class StillInput:
+class StillInput(VideoInput):
     """One picture that stands for ever.
 
     Args:
@@ -57,19 +57,7 @@ class StillInput:
 
     def __init__(self, path: Path) -> None:
         self._rgb, (width, height) = read_picture(path)
-        self._info = VideoInfo(width, height, _FPS, duration_s=None, still=True)
-        self._closed = False
-        self._end_s = 0.0
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it."""
-        return self._info
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
+        super().__init__(VideoInfo(width, height, _FPS, duration_s=None, still=True))
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
@@ -79,12 +67,8 @@ class StillInput:
             yield Frame(self._rgb, round(index * PTS_PER_S / _FPS), index / _FPS)
             index += 1
 
-    def close(self) -> None:
-        """See `VideoInput.close`."""
-        self._closed = True
 
-
-class FolderInput:
+class FolderInput(VideoInput):
     """The pictures of a folder in natural order, each held for a while; all are fitted to the first one's size.
 
     Args:
@@ -98,19 +82,7 @@ class FolderInput:
             raise InputError(f"{folder}: no pictures in this folder")
         self._hold_s = hold_s
         self._first, (width, height) = read_picture(self._paths[0])
-        self._info = VideoInfo(width, height, _FPS, duration_s=hold_s * len(self._paths), still=True)
-        self._closed = False
-        self._end_s = 0.0
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it."""
-        return self._info
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
+        super().__init__(VideoInfo(width, height, _FPS, duration_s=hold_s * len(self._paths), still=True))
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`."""
@@ -126,10 +98,6 @@ class FolderInput:
                 self._end_s = (index + 1) / _FPS
                 yield Frame(fitted, round(index * PTS_PER_S / _FPS), index / _FPS)
                 index += 1
-
-    def close(self) -> None:
-        """See `VideoInput.close`."""
-        self._closed = True
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -7,10 +7,10 @@ from collections.abc import Generator
 from engines.specs import Frame
 from engines.synthetic.scenes import make_scene
 from engines.synthetic.stage import Painter, Truth
-from stream.inputs.base import PTS_PER_S, VideoInfo
+from stream.inputs.base import PTS_PER_S, VideoInfo, VideoInput
 
 
-class SyntheticInput:
+class SyntheticInput(VideoInput):
     """A drawn scene.
 
     Args:
@@ -21,29 +21,19 @@ class SyntheticInput:
     def __init__(self, text: str, *, endless: bool = False) -> None:
         self._scene = make_scene(text)
         self._painter = Painter(self._scene.stage)
-        self._closed = False
         self._n_frames = None if endless else max(1, round(self._scene.seconds * self._scene.fps))
-        self._end_s = 0.0
         camera = self._scene.stage.camera
-        self._info = VideoInfo(
-            width_px=camera.width_px,
-            height_px=camera.height_px,
-            fps=self._scene.fps,
-            duration_s=None if endless else self._scene.seconds,
-            projection=camera.projection,
-            hfov_deg=None if camera.wraps else camera.hfov_deg,
+        super().__init__(
+            VideoInfo(
+                width_px=camera.width_px,
+                height_px=camera.height_px,
+                fps=self._scene.fps,
+                duration_s=None if endless else self._scene.seconds,
+                projection=camera.projection,
+                hfov_deg=None if camera.wraps else camera.hfov_deg,
+            )
         )
         self.truth: list[Truth] = []
-
-    @property
-    def info(self) -> VideoInfo:
-        """What is known of it."""
-        return self._info
-
-    @property
-    def end_s(self) -> float:
-        """See `VideoInput.end_s`."""
-        return self._end_s
 
     def frames(self) -> Generator[Frame, None, None]:
         """See `VideoInput.frames`; `truth` holds what is true of the frame given last."""
@@ -54,7 +44,3 @@ class SyntheticInput:
             self._end_s = (index + 1) / self._scene.fps
             yield Frame(rgb, round(t_s * PTS_PER_S), t_s)
             index += 1
-
-    def close(self) -> None:
-        """See `VideoInput.close`."""
-        self._closed = True

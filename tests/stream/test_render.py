@@ -304,7 +304,7 @@ def test_ctrl_c_leaves_a_part_that_plays(cache, bank_dir, tmp_path, suffix):
     command = [
         *COMMAND,
         "render",
-        "synthetic:passby?seconds=600",
+        "synthetic:passby?seconds=90",
         "--out",
         str(out),
         "--trace",
