@@ -14,6 +14,8 @@ from engines.camera import Camera
 from engines.synthetic.sprites import N_POSES, Rgba, draw_sprite
 
 Point = tuple[float, float, float]
+# A long scene has hundreds of actors; drawing each a texture of its own would take half a minute.
+_N_TEXTURES = 16
 _NOISE_FIELDS = 7
 _BACKGROUND_MARGIN = 0.25
 
@@ -88,7 +90,9 @@ class Painter:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._sprites = {a.actor_id: draw_sprite(a.shape, a.colour, stage.seed + a.actor_id) for a in stage.actors}
+        self._sprites = {
+            a.actor_id: draw_sprite(a.shape, a.colour, stage.seed + a.actor_id % _N_TEXTURES) for a in stage.actors
+        }
         rng = np.random.default_rng(stage.seed)
         shape = (stage.camera.height_px, stage.camera.width_px, 3)
         self._noise = [(rng.standard_normal(shape) * stage.noise).astype(np.int8) for _ in range(_NOISE_FIELDS)]
