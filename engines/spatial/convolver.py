@@ -4,6 +4,9 @@ The first partitions are one block long, so a whole block leaves in the call tha
 parts of long responses are cut into larger partitions (Gardner 1995, "Efficient convolution without input-output
 delay"), whose work is spread evenly over the blocks until its result is needed. Frequency-domain delay lines after
 Wefers (2014), "Partitioned convolution algorithms for real-time auralization", chapters 5 and 6.
+
+Everything that a kernel changes lies in one float array and one integer array, cut up inside: handing over an array
+costs a good part of a microsecond, and a call is made a hundred times a second for each convolver.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from rocket_fft import c2c, c2r, r2c
 from engines.spatial.spectral import (
     N_SUMS,
     WIDTH,
-    Complex64,
     accumulate,
     accumulate_due,
     aligned_zeros,
@@ -31,16 +33,31 @@ from engines.spatial.spectral import (
 )
 from engines.specs import BLOCK, Float32
 
-Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
 
 _AXIS = np.array([1], dtype=np.int64)
 # The FFT library transforms this many rows at once, in the lanes of a vector.
 _FFT_ROWS = 4
 # Inputs and responses below -360 dB are zero: products of still smaller ones would be denormal and slow.
 _NOTHING = np.float32(1e-18)
-# Share of an FFT's time per sample and bit, of its copying per sample, and of a tile per input, partition and output:
-# what a slice of work is measured by.
+# Time of an FFT per sample and bit, of copying per sample, and of a tile per input, partition and output, in the same
+# unit: what a slice of work is measured by.
 _FFT_COST, _COPY_COST, _TILE_COST = 0.05, 0.5, 2.0
+
+# Places in the integers of the first partitions and of a stage; `alive` and `active` follow, one each per input.
+_FILL, _TURN, _HEAD, _RINGS_OUT, _ITEM, _N_ACTIVE, _N_FIXED = range(7)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _cut(memory, at, rows, columns):
+    """The next (rows, columns) of the memory and where what follows begins, on a cache line."""
+    count = rows * columns
+    return memory[at : at + count].reshape(rows, columns), at + (count + 15) // 16 * 16
+
+
+def _length(*shapes: tuple[int, int]) -> int:
+    """Floats that `_cut` needs for all of these."""
+    return sum((rows * columns + 15) // 16 * 16 for rows, columns in shapes)
 
 
 @njit(cache=True, nogil=True)
@@ -56,10 +73,9 @@ def _inverse(spectra, n, waves, pair):
     length = waves.shape[1]
     half = length // 2
     scale = 1.0 / length
-    lanes = n // _FFT_ROWS * _FFT_ROWS
-    if lanes > 0:
-        c2r(spectra[:lanes, : half + 1], waves[:lanes], _AXIS, False, scale, 1)
-    row = lanes
+    row = n // _FFT_ROWS * _FFT_ROWS
+    if row > 0:
+        c2r(spectra[:row, : half + 1], waves[:row], _AXIS, False, scale, 1)
     while row + 1 < n:
         # The spectrum of a + i b; both are real, so they come out as its real and imaginary part.
         a, b, both = spectra[row], spectra[row + 1], pair[0]
@@ -76,124 +92,208 @@ def _inverse(spectra, n, waves, pair):
         c2r(spectra[row:n, : half + 1], waves[row:n], _AXIS, False, scale, 1)
 
 
-@njit(cache=True, nogil=True)
-def _begin(x, fill, turn, alive, rings_out, active, lines, head, responses, outs, sums):
-    """List in `active` the inputs that still sound, now that x has come; returns how many.
+def _block_memory(n_in: int, n_out: int, block: int, n_tiles: int, n_parts: int, n_summed: int) -> int:
+    """Floats for `_advance`."""
+    rows = max(n_in, n_out)
+    tile = 2 * WIDTH
+    return _length(
+        (n_in, 2 * block), (rows, 2 * block), (rows, n_tiles * tile), (1, 4 * block), (n_tiles * n_parts, n_in * tile),
+        (N_SUMS * n_tiles, n_summed * tile), (n_tiles, n_summed * tile),
+    )  # fmt: skip
 
-    `alive` counts down from `rings_out`, the blocks after which an input has left all delay lines. At the beginning of
-    a block its sums get the share of the older partitions.
+
+@njit(cache=True, nogil=True)
+def _advance(x, y, late, history, responses, outs, memory, numbers):
+    """Take n more samples of the running block and give the n output samples that they complete.
+
+    Args:
+        x: float32 (n_in, n); the block has room for them.
+        y: float32 (n_out, n), result.
+        late: float32 (n_out, block), what the later stages give to this block.
+        history: float32 (n_in, samples), ring of whole blocks for the later stages; may be empty.
+        responses: of the first partitions, see `spectral`.
+        outs: likewise.
+        memory: float32, `_block_memory`; zeros at first.
+        numbers: int64 (_N_FIXED + 2 * n_in,).
     """
+    n_in, n = x.shape
+    n_out, block = late.shape
+    n_tiles, n_parts, _, n_summed = responses.shape[:4]
+    n_bins, rows, tile = block + 1, max(n_in, n_out), 2 * WIDTH
+    window, at = _cut(memory, 0, n_in, 2 * block)  # the previous block and the running one, zero where not yet known
+    scratch, at = _cut(memory, at, rows, 2 * block)
+    flat_spectra, at = _cut(memory, at, rows, n_tiles * tile)
+    flat_pair, at = _cut(memory, at, 1, 4 * block)
+    flat_lines, at = _cut(memory, at, n_tiles * n_parts, n_in * tile)
+    flat_sums, at = _cut(memory, at, N_SUMS * n_tiles, n_summed * tile)
+    flat_total, at = _cut(memory, at, n_tiles, n_summed * tile)
+    spectra, pair = flat_spectra.view(np.complex64), flat_pair.view(np.complex64)
+    lines = flat_lines.reshape(n_tiles, n_parts, n_in, 2, WIDTH)
+    sums = flat_sums.reshape(N_SUMS, n_tiles, n_summed, 2, WIDTH)
+    total = flat_total.reshape(1, n_tiles, n_summed, 2, WIDTH)
+    alive, active = numbers[_N_FIXED : _N_FIXED + n_in], numbers[_N_FIXED + n_in :]
+    fill, turn = numbers[_FILL], numbers[_TURN]
+    now = turn % N_SUMS
+
+    # `alive` counts down the blocks after which an input has left all delay lines.
     n_active = 0
-    for i in range(alive.shape[0]):
+    for i in range(n_in):
         if fill == 0 and alive[i] > 0:
             alive[i] -= 1
-        for k in range(x.shape[1]):
+        for k in range(n):
             if abs(x[i, k]) > _NOTHING:
-                alive[i] = rings_out
+                alive[i] = numbers[_RINGS_OUT]
                 break
         if alive[i] > 0:
             active[n_active] = i
             n_active += 1
-    if fill == 0 and n_active > 0:
-        accumulate_due(sums, turn, 0, lines.shape[0], lines, head, responses, 1, outs, active, n_active)
-    return n_active
+    numbers[_N_ACTIVE] = n_active
 
-
-@njit(cache=True, nogil=True)
-def _advance(x, y, late, turn, fill, active, n_active, window, history, scratch, spectra, pair, lines, head, responses,
-             outs, sums, total):  # fmt: skip
-    """Take n more samples of the running block and give the n output samples that they complete; returns the fill."""
-    n, block = x.shape[1], window.shape[1] // 2
-    n_out, n_bins = y.shape[0], block + 1
-    for j in range(n_active):
-        to, taken = window[active[j]], x[active[j]]
-        for k in range(n):
-            to[block + fill + k] = taken[k] if abs(taken[k]) > _NOTHING else np.float32(0.0)
-        scratch[j] = to
-    if n_active > 0:
+    if n_active == 0:
+        for o in range(n_out):
+            for k in range(n):
+                y[o, k] = late[o, fill + k]
+    else:
+        if fill == 0:
+            accumulate_due(sums, turn, 0, n_tiles, lines, numbers[_HEAD], responses, 1, outs, active, n_active)
+            numbers[_HEAD] = (numbers[_HEAD] - 1) % n_parts
+        head = numbers[_HEAD]
+        for j in range(n_active):
+            to, taken, copy = window[active[j]], x[active[j]], scratch[j]
+            for k in range(n):
+                to[block + fill + k] = taken[k] if abs(taken[k]) > _NOTHING else np.float32(0.0)
+            for k in range(2 * block):
+                copy[k] = to[k]
         r2c(scratch[:n_active], spectra[:n_active, :n_bins], _AXIS, True, 1.0, 1)
         write_lines(spectra, 0, n_active, active, lines, head)
-    # What the running block itself gives is not final before the block is full.
-    into, at = (sums, turn % N_SUMS) if n == block else (total, 0)
-    if n < block:
-        total[0] = sums[turn % N_SUMS]
-    if n_active > 0:
-        accumulate(into, at, 1, 0, lines.shape[0], lines, head, responses, 0, 1, outs, active, n_active)
-    read_sums(into, at, 0, n_out, spectra)
-    _inverse(spectra, n_out, scratch, pair)
-    for o in range(n_out):
-        for k in range(n):
-            y[o, k] = scratch[o, block + fill + k] + late[o, fill + k]
-    fill += n
-    if fill < block:
-        return fill
-    slot = turn * block % max(history.shape[1], 1)
+        # What the running block itself gives is not final before the block is full.
+        into, slot = (sums, now) if n == block else (total, 0)
+        if n < block:
+            total[0] = sums[now]
+        accumulate(into, slot, 1, 0, n_tiles, lines, head, responses, 0, 1, outs, active, n_active)
+        read_sums(into, slot, 0, n_out, spectra)
+        _inverse(spectra, n_out, scratch, pair)
+        for o in range(n_out):
+            for k in range(n):
+                y[o, k] = scratch[o, block + fill + k] + late[o, fill + k]
+
+    if fill + n < block:
+        numbers[_FILL] = fill + n
+        return
+    at = turn * block % max(history.shape[1], 1)
     for j in range(n_active):
         row = window[active[j]]
         for k in range(block):
             row[k] = row[block + k]
             row[block + k] = np.float32(0.0)
         if history.shape[1] > 0:
-            history[active[j], slot : slot + block] = row[:block]
-    sums[turn % N_SUMS] = 0.0
-    return 0
+            history[active[j], at : at + block] = row[:block]
+    sums[now] = np.float32(0.0)
+    numbers[_FILL] = 0
+    numbers[_TURN] = turn + 1
+
+
+def _group_memory(n_in: int, n_out: int, length: int, n_tiles: int, n_parts: int, n_summed: int) -> int:
+    """Floats for `_work`."""
+    tile = 2 * WIDTH
+    return _length(
+        (_FFT_ROWS, 2 * length), (_FFT_ROWS, n_tiles * tile), (1, 4 * length), (2 * n_out, length),
+        (n_tiles * n_parts, n_in * tile), (N_SUMS * n_tiles, n_summed * tile),
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _work(phase, n_phases, group, item, history, active, n_active, scratch, spectra, pair, lines, head, responses, outs,
-          sums, wave):  # fmt: skip
-    """One slice of what a group of blocks needs: transforms in, tiles of the sum, transforms out; returns the next item.
+def _work(n_blocks, late, first_stage, history, responses, outs, memory, numbers, head_numbers):
+    """One slice of what the last complete group of n_blocks blocks needs, and this block's part of the result.
 
     Slices take about the same time, so that no block costs much more than the mean.
+
+    Args:
+        n_blocks: blocks in a group.
+        late: float32 (n_out, block), result: set by the first stage, added to by the others.
+        first_stage: whether this is it.
+        history: float32 (n_in, samples), ring of past blocks.
+        responses: of this stage, see `spectral`.
+        outs: likewise.
+        memory: float32, `_group_memory`; zeros at first.
+        numbers: int64 (_N_FIXED + 2 * n_in,), of this stage.
+        head_numbers: those of `_advance`.
     """
-    length = scratch.shape[1] // 2
-    n_out, n_tiles, n_bins = wave.shape[0], lines.shape[0], length + 1
-    n_before, n_after = -(-n_active // _FFT_ROWS), -(-n_out // _FFT_ROWS)
-    transform = _FFT_ROWS * 2 * length * (_FFT_COST * math.log2(2.0 * length) + _COPY_COST)
-    tile_cost = _TILE_COST * max(n_active, 1) * responses.shape[1] * responses.shape[3]
-    n_items = n_before + n_tiles + n_after
-    share = ((n_before + n_after) * transform + n_tiles * tile_cost) * (phase + 1) / n_phases
-    if phase + 1 == n_phases:
-        share = math.inf
-    while item < n_items:
-        tile = min(max(item - n_before, 0), n_tiles)
-        left = share - (item - tile) * transform - tile * tile_cost
-        if left <= 0.0:
-            break
-        if item < n_before:
-            first = item * _FFT_ROWS
-            rows = min(_FFT_ROWS, n_active - first)
-            for part in range(2):
-                at = (group - 1 + part) * length % history.shape[1]
-                for j in range(rows):
-                    scratch[j, part * length : (part + 1) * length] = history[active[first + j], at : at + length]
-            r2c(scratch[:rows], spectra[:rows, :n_bins], _AXIS, True, 1.0, 1)
-            write_lines(spectra, first, rows, active, lines, head)
-            item += 1
-        elif item < n_before + n_tiles:
-            last = n_tiles if left > n_tiles * tile_cost else min(tile + math.ceil(left / tile_cost), n_tiles)
-            if n_active > 0:
-                accumulate_due(sums, group, tile, last, lines, head, responses, 0, outs, active, n_active)
-            item = n_before + last
-        else:
-            first = (item - n_before - n_tiles) * _FFT_ROWS
-            rows = min(_FFT_ROWS, n_out - first)
-            read_sums(sums, group % N_SUMS, first, rows, spectra)
-            _inverse(spectra, rows, scratch, pair)
-            wave[first : first + rows] = scratch[:rows, length:]
-            item += 1
-    if phase + 1 == n_phases:
-        sums[group % N_SUMS] = 0.0
-    return item
+    n_in = history.shape[0]
+    n_out, block = late.shape
+    length = n_blocks * block
+    n_tiles, n_parts, _, n_summed = responses.shape[:4]
+    n_bins, tile_floats = length + 1, 2 * WIDTH
+    scratch, at = _cut(memory, 0, _FFT_ROWS, 2 * length)
+    flat_spectra, at = _cut(memory, at, _FFT_ROWS, n_tiles * tile_floats)
+    flat_pair, at = _cut(memory, at, 1, 4 * length)
+    waves, at = _cut(memory, at, 2 * n_out, length)
+    flat_lines, at = _cut(memory, at, n_tiles * n_parts, n_in * tile_floats)
+    flat_sums, at = _cut(memory, at, N_SUMS * n_tiles, n_summed * tile_floats)
+    spectra, pair = flat_spectra.view(np.complex64), flat_pair.view(np.complex64)
+    lines = flat_lines.reshape(n_tiles, n_parts, n_in, 2, WIDTH)
+    sums = flat_sums.reshape(N_SUMS, n_tiles, n_summed, 2, WIDTH)
+    active = numbers[_N_FIXED + n_in :]
+    turn = head_numbers[_TURN]
+    phase, group = turn % n_blocks, turn // n_blocks - 1
 
+    if turn >= n_blocks:
+        if phase == 0:
+            numbers[_HEAD] = (numbers[_HEAD] - 1) % n_parts
+            numbers[_ITEM], numbers[_N_ACTIVE] = 0, head_numbers[_N_ACTIVE]
+            active[:] = head_numbers[_N_FIXED + n_in :]
+        n_active, head, item = numbers[_N_ACTIVE], numbers[_HEAD], numbers[_ITEM]
+        fresh = waves[:n_out] if group % 2 == 0 else waves[n_out:]
+        n_before, n_after = -(-n_active // _FFT_ROWS), -(-n_out // _FFT_ROWS)
+        transform = _FFT_ROWS * 2 * length * (_FFT_COST * math.log2(2.0 * length) + _COPY_COST)
+        tile_cost = _TILE_COST * max(n_active, 1) * n_parts * n_summed
+        n_items = n_before + n_tiles + n_after
+        share = ((n_before + n_after) * transform + n_tiles * tile_cost) * (phase + 1) / n_blocks
+        if phase + 1 == n_blocks:
+            share = math.inf
+        while item < n_items:
+            tile = min(max(item - n_before, 0), n_tiles)
+            left = share - (item - tile) * transform - tile * tile_cost
+            if left <= 0.0:
+                break
+            if item < n_before:
+                first = item * _FFT_ROWS
+                rows = min(_FFT_ROWS, n_active - first)
+                for part in range(2):
+                    at = (group - 1 + part) * length % history.shape[1]
+                    for j in range(rows):
+                        taken, to = history[active[first + j]], scratch[j]
+                        for k in range(length):
+                            to[part * length + k] = taken[at + k]
+                r2c(scratch[:rows], spectra[:rows, :n_bins], _AXIS, True, 1.0, 1)
+                write_lines(spectra, first, rows, active, lines, head)
+                item += 1
+            elif item < n_before + n_tiles:
+                last = n_tiles if left > n_tiles * tile_cost else min(tile + math.ceil(left / tile_cost), n_tiles)
+                if n_active > 0:
+                    accumulate_due(sums, group, tile, last, lines, head, responses, 0, outs, active, n_active)
+                item = n_before + last
+            else:
+                first = (item - n_before - n_tiles) * _FFT_ROWS
+                rows = min(_FFT_ROWS, n_out - first)
+                if n_active > 0:
+                    read_sums(sums, group % N_SUMS, first, rows, spectra)
+                    _inverse(spectra, rows, scratch, pair)
+                    fresh[first : first + rows] = scratch[:rows, length:]
+                else:
+                    fresh[first : first + rows] = np.float32(0.0)
+                item += 1
+        numbers[_ITEM] = item
+        if phase + 1 == n_blocks:
+            sums[group % N_SUMS] = np.float32(0.0)
 
-@njit(cache=True, nogil=True)
-def _add_block(wave, index, late):
-    """Add one block of a later stage's result."""
-    block = late.shape[1]
-    for o in range(late.shape[0]):
+    # The result of a group is complete in the last of its slices, and heard from that block on.
+    heard = group if phase + 1 == n_blocks else group - 1
+    ready = waves[:n_out] if heard % 2 == 0 else waves[n_out:]
+    at = (phase + 1) % n_blocks * block
+    for o in range(n_out):
         for k in range(block):
-            late[o, k] += wave[o, index * block + k]
+            late[o, k] = ready[o, at + k] + (np.float32(0.0) if first_stage else late[o, k])
 
 
 def _responses(h: Float32, length: int, outs: tuple[int, ...]) -> Float32:
@@ -216,77 +316,15 @@ def _choose_stages(n_in: int, n_blocks: int) -> tuple[int, ...]:
     return (8,) if n_blocks <= 256 else (8, 32)
 
 
-class _Stage:
-    """Partitions of `blocks` blocks each.
-
-    A group of that many blocks is worked on during the next `blocks` calls, so its first result is heard
-    2 * blocks - 1 blocks after the group began.
-    """
-
-    def __init__(self, h: Float32, blocks: int, block: int, outs: tuple[int, ...]) -> None:
-        self.blocks, self._outs = blocks, outs
-        length = blocks * block
-        self._n_in, self._n_out = h.shape[:2]
-        self._shape = _responses(h, length, outs)
-        self.n_parts = self._shape.shape[1]
-        n_tiles = self._shape.shape[0]
-        self._scratch: Float32 = np.zeros((_FFT_ROWS, 2 * length), np.float32)
-        self._spectra: Complex64 = np.zeros((_FFT_ROWS, n_tiles * WIDTH), np.complex64)
-        self._pair: Complex64 = np.zeros((1, 2 * length), np.complex64)
-        self._wave: Float32 = np.zeros((self._n_out, length), np.float32)
-        self.reset()
-
-    @staticmethod
-    def delay(blocks: int) -> int:
-        """Blocks from the beginning of a group to its first result."""
-        return 2 * blocks - 1
-
-    @property
-    def rings_out(self) -> int:
-        """Blocks after which a silent input has left the delay lines."""
-        return (self.n_parts + 3) * self.blocks
-
-    def reset(self) -> None:
-        """Forget the past."""
-        n_tiles, n_parts, n_in, n_out = self._shape.shape[:4]
-        self._lines = aligned_zeros(n_tiles, n_parts, n_in, 2, WIDTH)
-        self._sums = aligned_zeros(N_SUMS, n_tiles, n_out, 2, WIDTH)
-        self._ready: Float32 = np.zeros_like(self._wave)
-        self._active: Int32 = np.zeros(self._n_in, np.int32)
-        self._n_active = self._head = self._item = 0
-
-    def step(self, turn: int, history: Float32, active: Int32, n_active: int, late: Float32) -> None:
-        """Do this block's slice and add this block's result to `late` (n_out, block)."""
-        phase = turn % self.blocks
-        if turn >= self.blocks:
-            if phase == 0:
-                self._head = (self._head - 1) % self.n_parts
-                self._active[:n_active] = active[:n_active]
-                self._n_active, self._item = n_active, 0
-            self._item = _work(
-                phase, self.blocks, turn // self.blocks - 1, self._item, history, self._active, self._n_active,
-                self._scratch, self._spectra, self._pair, self._lines, self._head, self._shape, self._outs, self._sums,
-                self._wave,
-            )  # fmt: skip
-            if phase == self.blocks - 1:
-                self._wave, self._ready = self._ready, self._wave
-        _add_block(self._ready, (phase + 1) % self.blocks, late)
-
-
 @dataclass(slots=True)
 class ConvolverState:
-    """What a convolver remembers between calls, beside the lines of its later stages."""
+    """What a convolver remembers between calls; see the kernels for what lies where."""
 
-    window: Float32  # (n_in, 2 * block): the previous block and the running one, zero where not yet known
-    history: Float32  # (n_in, samples): ring of past blocks for the later stages
-    lines: Float32  # spectra of the last windows, see `spectral`
-    sums: Float32  # what is already known of the running block and the next ones
-    late: Float32  # (n_out, block): what the later stages give to the running block
-    alive: Int32  # (n_in,): blocks until an input's last sound has left
-    active: Int32  # (n_in,): those inputs, packed
-    head: int = 0
-    fill: int = 0
-    turn: int = 0
+    memory: Float32
+    numbers: Int64
+    history: Float32
+    late: Float32
+    stages: tuple[tuple[Float32, Int64], ...]
 
 
 class Convolver:
@@ -301,78 +339,73 @@ class Convolver:
     def __init__(self, h: Float32, block: int = BLOCK, stages: tuple[int, ...] | None = None) -> None:
         self.n_in, self.n_out, n_taps = h.shape
         self.block = block
-        n_blocks = max(1, -(-n_taps // block))
         if stages is None:
-            stages = _choose_stages(self.n_in, n_blocks)
+            stages = _choose_stages(self.n_in, -(-n_taps // block))
         self._outs = outs_at_once(self.n_out)
-        starts = [_Stage.delay(blocks) * block for blocks in stages]
+        # A group of blocks is worked on during as many calls, so its first result is heard that much later.
+        starts = [(2 * n_blocks - 1) * block for n_blocks in stages]
         ends = [*starts, max(n_taps, 1)]
-        self._responses = _responses(h[:, :, : ends[0]], block, self._outs)
+        self._head = _responses(h[:, :, : ends[0]], block, self._outs)
         self._stages = [
-            _Stage(np.ascontiguousarray(h[:, :, start:end]), blocks, block, self._outs)
-            for blocks, (start, end) in zip(stages, pairwise(ends), strict=True)
+            (n_blocks, _responses(h[:, :, start:end], n_blocks * block, self._outs))
+            for n_blocks, (start, end) in zip(stages, pairwise(ends), strict=True)
             if n_taps > start
         ]
-        n_tiles, self.n_parts = self._responses.shape[:2]
-        rows = max(self.n_in, self.n_out)
-        self._scratch: Float32 = np.zeros((rows, 2 * block), np.float32)
-        self._spectra: Complex64 = np.zeros((rows, n_tiles * WIDTH), np.complex64)
-        self._pair: Complex64 = np.zeros((1, 2 * block), np.complex64)
-        self._total = aligned_zeros(1, n_tiles, self._responses.shape[3], 2, WIDTH)
-        self._rings_out = max([self.n_parts + 2] + [stage.rings_out for stage in self._stages])
         self.state = self._fresh_state()
 
+    @property
+    def n_parts(self) -> int:
+        """Blocks that the impulse responses are long, at most."""
+        return self._head.shape[1] + sum(n_blocks * responses.shape[1] for n_blocks, responses in self._stages)
+
     def _fresh_state(self) -> ConvolverState:
-        n_tiles, n_parts, n_in, n_out = self._responses.shape[:4]
-        # A stage reads the group it works on and the one before it, while the next is being written.
-        n_history = 3 * self._stages[-1].blocks * self.block if self._stages else 0
-        return ConvolverState(
-            window=np.zeros((n_in, 2 * self.block), np.float32),
-            history=np.zeros((n_in, n_history), np.float32),
-            lines=aligned_zeros(n_tiles, n_parts, n_in, 2, WIDTH),
-            sums=aligned_zeros(N_SUMS, n_tiles, n_out, 2, WIDTH),
-            late=np.zeros((self.n_out, self.block), np.float32),
-            alive=np.zeros(n_in, np.int32),
-            active=np.zeros(n_in, np.int32),
+        n_tiles, n_parts, n_in, n_summed = self._head.shape[:4]
+        numbers = np.zeros(_N_FIXED + 2 * n_in, np.int64)
+        numbers[_RINGS_OUT] = max(
+            [n_parts + 2] + [(responses.shape[1] + 5) * n_blocks for n_blocks, responses in self._stages]
         )
+        # A stage reads the group it works on and the one before it, while the next is being written.
+        n_history = 3 * self._stages[-1][0] * self.block if self._stages else 0
+        return ConvolverState(
+            memory=aligned_zeros(_block_memory(n_in, self.n_out, self.block, n_tiles, n_parts, n_summed)),
+            numbers=numbers,
+            history=np.zeros((n_in, n_history), np.float32),
+            late=np.zeros((self.n_out, self.block), np.float32),
+            stages=tuple(self._fresh_stage(n_blocks, responses) for n_blocks, responses in self._stages),
+        )
+
+    def _fresh_stage(self, n_blocks: int, responses: Float32) -> tuple[Float32, Int64]:
+        n_tiles, n_parts, n_in, n_summed = responses.shape[:4]
+        size = _group_memory(n_in, self.n_out, n_blocks * self.block, n_tiles, n_parts, n_summed)
+        return aligned_zeros(size), np.zeros(_N_FIXED + 2 * n_in, np.int64)
 
     def reset(self) -> None:
         """Forget the past: the next output equals that of a new convolver."""
         self.state = self._fresh_state()
-        for stage in self._stages:
-            stage.reset()
 
     def step(self, x: Float32) -> Float32:
         """The next samples: float32 (n_in, n) -> (n_out, n), any n; any cut of a signal gives the same output."""
         n = x.shape[1]
         y = np.empty((self.n_out, n), np.float32)
-        if n == self.block and self.state.fill == 0:
+        if n == self.block and self.state.numbers[_FILL] == 0:
             self._take(x, y)
             return y
         done = 0
         while done < n:
-            take = min(n - done, self.block - self.state.fill)
-            self._take(x[:, done : done + take], y[:, done : done + take])
+            take = min(n - done, self.block - int(self.state.numbers[_FILL]))
+            # A kernel is compiled once more for arrays with gaps: rather copy.
+            piece = np.empty((self.n_out, take), np.float32)
+            self._take(np.ascontiguousarray(x[:, done : done + take]), piece)
+            y[:, done : done + take] = piece
             done += take
         return y
 
     def _take(self, x: Float32, y: Float32) -> None:
         """Samples of one block."""
         state = self.state
-        n_active = _begin(
-            x, state.fill, state.turn, state.alive, self._rings_out, state.active, state.lines, state.head,
-            self._responses, self._outs, state.sums,
-        )  # fmt: skip
-        if state.fill == 0:
-            if self._stages:
-                state.late[:] = 0.0
-                for stage in self._stages:
-                    stage.step(state.turn, state.history, state.active, n_active, state.late)
-            state.head = (state.head - 1) % self.n_parts
-        state.fill = _advance(
-            x, y, state.late, state.turn, state.fill, state.active, n_active, state.window, state.history,
-            self._scratch, self._spectra, self._pair, state.lines, state.head, self._responses, self._outs, state.sums,
-            self._total,
-        )  # fmt: skip
-        if state.fill == 0:
-            state.turn += 1
+        if self._stages and state.numbers[_FILL] == 0:
+            first = True
+            for (n_blocks, responses), (memory, numbers) in zip(self._stages, state.stages, strict=True):
+                _work(n_blocks, state.late, first, state.history, responses, self._outs, memory, numbers, state.numbers)
+                first = False
+        _advance(x, y, state.late, state.history, self._head, self._outs, state.memory, state.numbers)

@@ -161,7 +161,7 @@ class _Reverb:
     def step(self, mono: Float32, tail_input: Float32, placement: Float64, active: NDArray[np.bool_]) -> Float32:
         """Reflections in the five main channels, float32 (5, BLOCK), of `mono` (n_slots, BLOCK)."""
         level = self.level * reverb_gain(placement)
-        _grid_gains(placement, active, level, self.bank.near_m, self.bank.far_m, GRID_AZIMUTHS, self.grid_to)
+        _grid_gains(placement, active, level, self.bank.near_m, self.bank.far_m, self.early.n_in // 2, self.grid_to)
         self._grid_input[:] = 0.0
         _mix(mono, active, self.grid_from, self.grid_to, self._grid_input)
         self.grid_from, self.grid_to = self.grid_to, self.grid_from

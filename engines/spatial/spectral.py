@@ -141,7 +141,7 @@ def _multiply_add(
             cgutils.for_range(builder, n_parts, intp=_INDEX) as parts,
             cgutils.for_range(builder, n, intp=_INDEX) as loop,
         ):
-            row = builder.sext(builder.load(builder.gep(inputs_data, [loop.index])), _INDEX)
+            row = builder.load(builder.gep(inputs_data, [loop.index]))
             line = builder.add(builder.mul(parts.index, row_step), builder.mul(row, _INDEX(2 * WIDTH)))
             heard = [
                 [_read(builder, lines_data, builder.add(start, line), half * WIDTH) for half in range(2)]
@@ -197,7 +197,7 @@ def _join_complex(typing_context, source, at, target, to):
     return signature, codegen
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _add_partition(sums, now, n_blocks, tile, lines, row, responses, shape, n_rows, part, outs, inputs, n):
     """Add one partition's share of n_blocks successive blocks to one tile; arrays flat, `shape` of the responses.
 
@@ -248,7 +248,7 @@ def accumulate(
         first: partition.
         last: partition, not included.
         outs: from `outs_at_once`.
-        inputs: int32, rows that are not silent.
+        inputs: int64, rows that are not silent.
         n: how many of them, > 0.
     """
     tiles, n_parts, n_in, n_out = responses.shape[:4]
@@ -293,7 +293,7 @@ def accumulate_due(sums, turn, first_tile, last_tile, lines, head, responses, sk
         responses: as in the module docstring.
         skipped: leading partitions that are somebody else's; partition `skipped` meets the newest spectrum.
         outs: from `outs_at_once`.
-        inputs: int32, rows that are not silent.
+        inputs: int64, rows that are not silent.
         n: how many of them, > 0.
     """
     shape, n_rows = responses.shape[:4], lines.shape[1]
@@ -333,7 +333,7 @@ def write_lines(spectra, first, n, inputs, lines, head) -> None:
         spectra: complex64 (n, n_tiles * WIDTH).
         first: where in `inputs` their rows begin.
         n: how many.
-        inputs: int32, rows of the lines.
+        inputs: int64, rows of the lines.
         lines: as in the module docstring.
         head: row.
     """
