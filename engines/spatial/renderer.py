@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engines.spatial.bank import GRID_AZIMUTHS, RirBank
+from engines.spatial.bank import RirBank
 from engines.spatial.convolver import Convolver
 from engines.spatial.layouts import Layout
 from engines.spatial.panning import pan_sources
@@ -35,8 +35,13 @@ GLIDE_S = 0.03
 GAIN_GLIDE_S = 0.012
 ROOM_FADE_S = 0.12
 
-AZIMUTH, ELEVATION, DISTANCE, EXTENT, GAIN, LFE = range(6)
+# The three angles come first, as panning wants them.
+AZIMUTH, ELEVATION, EXTENT, DISTANCE, GAIN, LFE = range(6)
 N_PLACEMENT = 6
+
+_CROSSOVER = np.float32(1.0 - math.exp(-2.0 * math.pi * CROSSOVER_HZ / SAMPLE_RATE_HZ))
+_GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GLIDE_S)
+_GAIN_GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GAIN_GLIDE_S)
 
 
 @dataclass(slots=True)
@@ -58,65 +63,146 @@ class _Ramp:
         self.high_from, self.high_to = self.high_to, self.high_from
 
 
+@njit(cache=True, nogil=True)
+def _glide(placement, sounding, now, active, share, gain_share):
+    """Move `now` towards the new placement and set `active`; a source that was silent starts right where it is."""
+    for s in range(now.shape[0]):
+        here, there = now[s], placement[s]
+        if sounding[s] and not active[s]:
+            here[:] = there
+        elif sounding[s]:
+            here[AZIMUTH] += share * ((there[AZIMUTH] - here[AZIMUTH] + 180.0) % 360.0 - 180.0)
+            here[DISTANCE] *= (there[DISTANCE] / here[DISTANCE]) ** share
+            here[GAIN] += gain_share * (there[GAIN] - here[GAIN])
+            for column in (ELEVATION, EXTENT, LFE):
+                here[column] += share * (there[column] - here[column])
+        active[s] = sounding[s]
+
+
 @njit(cache=True, nogil=True, fastmath=True)
-def _split_bands(dry, active, crossover, air, state, low, high):
-    """Air absorption (one pole), then a complementary one-pole crossover: low + high == filtered dry."""
+def _prepare(dry, now, active, crossover, state, direct, sends_from, low, high, sends):
+    """What all layouts and rooms need of every source.
+
+    Args:
+        dry: float32 (n_slots, n).
+        now: float64 (n_slots, N_PLACEMENT).
+        active: bool (n_slots,).
+        crossover: coefficient of the one-pole crossover.
+        state: float32 (n_slots, 2), of air absorption and crossover.
+        direct: float64 (n_slots,), result: gain of the direct sound.
+        sends_from: float32 (n_slots, 2), gains into tail and LFE at the end of the last block; updated.
+        low: float32 (n_slots, n), result: below the crossover; low + high is the source after the air.
+        high: likewise above.
+        sends: float32 (2, n), result: input of tail and LFE.
+    """
+    n = dry.shape[1]
+    sends[:] = np.float32(0.0)
     for s in range(dry.shape[0]):
         if not active[s]:
+            direct[s] = 0.0
+            sends_from[s] = np.float32(0.0)
             continue
+        distance = max(now[s, DISTANCE], NEAREST_M)
+        direct[s] = now[s, GAIN] / distance
+        air = np.float32(_air_coefficient(now[s, DISTANCE]))
         air_y, low_y = state[s, 0], state[s, 1]
-        a = air[s]
-        for i in range(dry.shape[1]):
-            air_y += a * (dry[s, i] - air_y)
+        for i in range(n):
+            air_y += air * (dry[s, i] - air_y)
             low_y += crossover * (air_y - low_y)
             low[s, i] = low_y
             high[s, i] = air_y - low_y
-        state[s, 0] = air_y if abs(air_y) > 1e-20 else 0.0
-        state[s, 1] = low_y if abs(low_y) > 1e-20 else 0.0
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _mix(band, active, gain_from, gain_to, out):
-    """Add band (n_slots, n) with ramped gains to out (n_bus, n)."""
-    n = band.shape[1]
-    for s in range(band.shape[0]):
-        if not active[s]:
-            continue
-        for c in range(out.shape[0]):
-            g0, g1 = gain_from[s, c], gain_to[s, c]
-            if g0 == 0.0 and g1 == 0.0:
-                continue
+        state[s, 0] = air_y if abs(air_y) > 1e-20 else np.float32(0.0)
+        state[s, 1] = low_y if abs(low_y) > 1e-20 else np.float32(0.0)
+        for k in range(2):
+            g0 = sends_from[s, k]
+            g1 = np.float32(_reverb_gain(now[s]) if k == 0 else direct[s] * now[s, LFE])
+            sends_from[s, k] = g1
             slope = (g1 - g0) / np.float32(n)
             for i in range(n):
-                out[c, i] += band[s, i] * (g0 + slope * np.float32(i + 1))
+                sends[k, i] += (low[s, i] + high[s, i]) * (g0 + slope * np.float32(i + 1))
 
 
 @njit(cache=True, nogil=True)
-def _grid_gains(placement, active, level, near_m, far_m, n_azimuth, gains):
+def _air_coefficient(distance_m):
+    """One pole: about -0.12 dB per metre at 10 kHz (ISO 9613-1, 20 degrees C, 50 % humidity)."""
+    # |H|^2 at 10 kHz of a one-pole low-pass with cut-off f is 1 / (1 + (10 kHz / f)^2).
+    ratio = math.sqrt(max(10.0 ** (0.012 * distance_m) - 1.0, 1e-4))
+    return 1.0 - math.exp(-2.0 * math.pi * min(10_000.0 / ratio, 60_000.0) / SAMPLE_RATE_HZ)
+
+
+@njit(cache=True, nogil=True)
+def _reverb_gain(placement):
+    """What a source sends to the reflections, against its direct sound at 1 m."""
+    return placement[GAIN] * max(placement[DISTANCE], NEAREST_M) ** -REVERB_DISTANCE_EXPONENT
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_ramped(x, g0, g1, y):
+    """y += x times a gain that goes from g0 to g1."""
+    if g0 == 0.0 and g1 == 0.0:
+        return
+    n = x.shape[0]
+    slope = (g1 - g0) / np.float32(n)
+    for i in range(n):
+        y[i] += x[i] * (g0 + slope * np.float32(i + 1))
+
+
+@njit(cache=True, nogil=True)
+def _to_grid(low, high, now, active, level, near_m, far_m, gains_from, gains_to, grid, mono):
     """Pan each source between two directions and two shells of the reflection grid.
 
     Constant power, because reflections of neighbouring points are hardly alike.
+
+    Args:
+        low: float32 (n_slots, n).
+        high: likewise; low + high is the source.
+        now: float64 (n_slots, N_PLACEMENT).
+        active: bool (n_slots,).
+        level: of all reflections.
+        near_m: radius of the near shell.
+        far_m: of the far shell.
+        gains_from: float32 (n_slots, n_grid), at the end of the last block.
+        gains_to: likewise, result: at the end of this one.
+        grid: float32 (n_grid, n), result.
+        mono: float32 (n,), scratch.
     """
-    for s in range(placement.shape[0]):
-        gains[s] = 0.0
+    n_azimuth = grid.shape[0] // 2
+    grid[:] = np.float32(0.0)
+    for s in range(now.shape[0]):
+        gains_to[s] = np.float32(0.0)
         if not active[s]:
             continue
-        at = (placement[s, 0] % 360.0) / 360.0 * n_azimuth
+        at = (now[s, AZIMUTH] % 360.0) / 360.0 * n_azimuth
         a0 = int(at) % n_azimuth
         a1 = (a0 + 1) % n_azimuth
         fa = at - math.floor(at)
-        depth = math.log(max(placement[s, 2], near_m) / near_m) / math.log(far_m / near_m)
+        depth = math.log(max(now[s, DISTANCE], near_m) / near_m) / math.log(far_m / near_m)
         fd = min(depth, 1.0)
         this, next_ = math.cos(0.5 * math.pi * fa), math.sin(0.5 * math.pi * fa)
-        near, far = level[s] * math.cos(0.5 * math.pi * fd), level[s] * math.sin(0.5 * math.pi * fd)
-        gains[s, a0] = near * this
-        gains[s, a1] = near * next_
-        gains[s, n_azimuth + a0] = far * this
-        gains[s, n_azimuth + a1] = far * next_
+        gain = level * _reverb_gain(now[s])
+        near, far = gain * math.cos(0.5 * math.pi * fd), gain * math.sin(0.5 * math.pi * fd)
+        gains_to[s, a0] = near * this
+        gains_to[s, a1] = near * next_
+        gains_to[s, n_azimuth + a0] = far * this
+        gains_to[s, n_azimuth + a1] = far * next_
+        for i in range(mono.shape[0]):
+            mono[i] = low[s, i] + high[s, i]
+        for g in range(grid.shape[0]):
+            _add_ramped(mono, gains_from[s, g], gains_to[s, g], grid[g])
 
 
-def _one_pole(cutoff_hz: float) -> float:
-    return 1.0 - math.exp(-2.0 * math.pi * cutoff_hz / SAMPLE_RATE_HZ)
+@njit(cache=True, nogil=True)
+def _to_bus(low, high, direct, active, low_from, low_to, high_from, high_to, bus):
+    """Add the direct sound of every source to the bus of a layout; the gains `_to` become those that were panned."""
+    for s in range(low.shape[0]):
+        gain = np.float32(direct[s])
+        for c in range(bus.shape[0]):
+            low_to[s, c] *= gain
+            high_to[s, c] *= gain
+        if active[s]:
+            for c in range(bus.shape[0]):
+                _add_ramped(low[s], low_from[s, c], low_to[s, c], bus[c])
+                _add_ramped(high[s], high_from[s, c], high_to[s, c], bus[c])
 
 
 @njit(cache=True, nogil=True)
@@ -153,26 +239,22 @@ class _Reverb:
         self.bank = bank
         self.level = 10.0 ** (bank.wet_db / 20.0)
         self.early = Convolver(np.asarray(bank.early))
-        self.late = Convolver(np.asarray(bank.late))
+        self.late = Convolver(np.asarray(bank.late) * np.float32(self.level))
         self.grid_from = np.zeros((n_slots, self.early.n_in), np.float32)
-        self.grid_to = np.zeros((n_slots, self.early.n_in), np.float32)
+        self._grid_to = np.zeros_like(self.grid_from)
         self._grid_input = np.zeros((self.early.n_in, BLOCK), np.float32)
+        self._mono = np.zeros(BLOCK, np.float32)
 
-    def step(self, mono: Float32, tail_input: Float32, placement: Float64, active: NDArray[np.bool_]) -> Float32:
-        """Reflections in the five main channels, float32 (5, BLOCK), of `mono` (n_slots, BLOCK)."""
-        level = self.level * reverb_gain(placement)
-        _grid_gains(placement, active, level, self.bank.near_m, self.bank.far_m, self.early.n_in // 2, self.grid_to)
-        self._grid_input[:] = 0.0
-        _mix(mono, active, self.grid_from, self.grid_to, self._grid_input)
-        self.grid_from, self.grid_to = self.grid_to, self.grid_from
+    def step(
+        self, low: Float32, high: Float32, tail_input: Float32, now: Float64, active: NDArray[np.bool_]
+    ) -> Float32:
+        """Reflections in the five main channels, float32 (5, BLOCK), of low + high (n_slots, BLOCK)."""
+        _to_grid(low, high, now, active, self.level, self.bank.near_m, self.bank.far_m, self.grid_from, self._grid_to,
+                 self._grid_input, self._mono)  # fmt: skip
+        self.grid_from, self._grid_to = self._grid_to, self.grid_from
         wet = self.early.step(self._grid_input)
-        wet += self.late.step(tail_input * np.float32(self.level))
+        wet += self.late.step(tail_input)
         return wet
-
-
-def reverb_gain(placement: Float64) -> Float64:
-    """What a source sends to the reflections, against its direct sound at 1 m; float64 (n_slots,)."""
-    return placement[:, GAIN] * np.maximum(placement[:, DISTANCE], NEAREST_M) ** -REVERB_DISTANCE_EXPONENT
 
 
 class Renderer:
@@ -192,12 +274,14 @@ class Renderer:
         self._now = np.zeros((n_slots, N_PLACEMENT))
         self._now[:, DISTANCE] = 1.0
         self._active = np.zeros(n_slots, np.bool_)
-        self._bands = np.zeros((n_slots, 2))
+        self._direct = np.zeros(n_slots)
+        self._bands = np.zeros((n_slots, 2), np.float32)
         self._low = np.zeros((n_slots, BLOCK), np.float32)
         self._high = np.zeros((n_slots, BLOCK), np.float32)
+        self._sends = np.zeros((2, BLOCK), np.float32)
         self._lfe_sections = _linkwitz_riley(LFE_CUTOFF_HZ, 8)
         self._lfe_state = np.zeros((len(self._lfe_sections), 2))
-        self._mono_from = np.zeros((n_slots, 2), np.float32)
+        self._sends_from = np.zeros((n_slots, 2), np.float32)
         self._layouts: dict[str, Layout] = {}
         self._ramps: dict[str, _Ramp] = {}
         self._heads: dict[str, Convolver] = {}
@@ -238,7 +322,7 @@ class Renderer:
         """Forget the source in a slot: the next one there starts where it is placed."""
         self._active[slot] = False
         self._bands[slot] = 0.0
-        self._mono_from[slot] = 0.0
+        self._sends_from[slot] = 0.0
         for ramp in self._ramps.values():
             for gains in (ramp.low_from, ramp.high_from):
                 gains[slot] = 0.0
@@ -253,7 +337,7 @@ class Renderer:
 
         Args:
             dry: float32 (n_slots, BLOCK), one voice a row.
-            placement: float64 (n_slots, N_PLACEMENT): azimuth, elevation [deg], distance [m], extent [deg],
+            placement: float64 (n_slots, N_PLACEMENT): azimuth, elevation, extent [deg], distance [m],
                 gain [linear], share sent to the LFE [0..1].
             sounding: bool (n_slots,), rows that hold a source.
             bed: float32 (5, BLOCK), ambience for FL FR FC BL BR.
@@ -261,55 +345,22 @@ class Renderer:
         Returns:
             By layout name, float32 (n_channels, BLOCK).
         """
-        self._glide(placement, sounding)
-        now, active = self._now, self._active
-        air = self._air_coefficients()
-        _split_bands(dry, active, _one_pole(CROSSOVER_HZ), air, self._bands, self._low, self._high)
-        mono = self._low + self._high
-        direct = now[:, GAIN] / np.maximum(now[:, DISTANCE], NEAREST_M)
-        tail_input, lfe_input = self._mono_sends(mono, direct)
-        mains = self._reflections(mono, tail_input) + bed
+        _glide(placement, sounding, self._now, self._active, _GLIDE_SHARE, _GAIN_GLIDE_SHARE)
+        _prepare(dry, self._now, self._active, _CROSSOVER, self._bands, self._direct, self._sends_from, self._low,
+                 self._high, self._sends)  # fmt: skip
+        mains = self._reflections(self._sends[:1])
+        mains += bed
+        lfe_input = self._sends[1]
         lfe_input += bed.sum(axis=0)
         lfe = np.empty(BLOCK, np.float32)
         _low_pass(lfe_input, self._lfe_sections, self._lfe_state, lfe)
-        return {name: self._finish(name, direct, mains, lfe) for name in self._layouts}
+        return {name: self._finish(name, mains, lfe) for name in self._layouts}
 
-    def _glide(self, placement: Float64, sounding: NDArray[np.bool_]) -> None:
-        """Move towards the new placement; a source that was silent starts right there."""
-        now = self._now
-        fresh = sounding & ~self._active
-        now[fresh] = placement[fresh]
-        going_on = sounding & self._active
-        target, current = placement[going_on], now[going_on]
-        share = 1.0 - math.exp(-BLOCK_S / GLIDE_S)
-        turn = (target[:, AZIMUTH] - current[:, AZIMUTH] + 180.0) % 360.0 - 180.0
-        current[:, AZIMUTH] += share * turn
-        for column in (ELEVATION, EXTENT, LFE):
-            current[:, column] += share * (target[:, column] - current[:, column])
-        current[:, DISTANCE] *= (target[:, DISTANCE] / current[:, DISTANCE]) ** share
-        current[:, GAIN] += (1.0 - math.exp(-BLOCK_S / GAIN_GLIDE_S)) * (target[:, GAIN] - current[:, GAIN])
-        now[going_on] = current
-        self._active = sounding.copy()
-
-    def _air_coefficients(self) -> Float64:
-        """One pole per source: about -0.12 dB per metre at 10 kHz (ISO 9613-1, 20 degrees C, 50 % humidity)."""
-        loss_db = 0.12 * self._now[:, DISTANCE]
-        # |H|^2 at 10 kHz of a one-pole low-pass with cut-off f is 1 / (1 + (10 kHz / f)^2).
-        ratio = np.sqrt(np.maximum(10.0 ** (loss_db / 10.0) - 1.0, 1e-4))
-        return 1.0 - np.exp(-2.0 * np.pi * np.minimum(10_000.0 / ratio, 60_000.0) / SAMPLE_RATE_HZ)
-
-    def _mono_sends(self, mono: Float32, direct: Float64) -> tuple[Float32, Float32]:
-        """What all sources together send to the tail and to the LFE, float32 (1, BLOCK) and (BLOCK,)."""
-        to = np.stack([reverb_gain(self._now), direct * self._now[:, LFE]], axis=1).astype(np.float32)
-        sends = np.zeros((2, BLOCK), np.float32)
-        _mix(mono, self._active, self._mono_from, to, sends)
-        self._mono_from = to
-        return sends[:1], sends[1]
-
-    def _reflections(self, mono: Float32, tail_input: Float32) -> Float32:
-        wet = self._reverb.step(mono, tail_input, self._now, self._active)
+    def _reflections(self, tail_input: Float32) -> Float32:
+        sources = (self._low, self._high, tail_input, self._now, self._active)
+        wet = self._reverb.step(*sources)
         if self._old_reverb is not None:
-            old = self._old_reverb.step(mono, tail_input, self._now, self._active)
+            old = self._old_reverb.step(*sources)
             n_blocks = round(ROOM_FADE_S / BLOCK_S)
             done = (n_blocks - self._fade_blocks_left) + np.arange(BLOCK, dtype=np.float32) / BLOCK
             share = np.sin(0.5 * np.pi * done / n_blocks).astype(np.float32)
@@ -319,18 +370,14 @@ class Renderer:
                 self._old_reverb = None
         return wet
 
-    def _finish(self, name: str, direct: Float64, mains: Float32, lfe: Float32) -> Float32:
+    def _finish(self, name: str, mains: Float32, lfe: Float32) -> Float32:
         """Direct sound of one layout, plus what all layouts share."""
         layout, ramp = self._layouts[name], self._ramps[name]
         table = layout.table
-        angles = np.ascontiguousarray(self._now[:, [AZIMUTH, ELEVATION, EXTENT]])
-        pan_sources(table.low, table.high, table.adds_powers, angles, self._active, ramp.low_to, ramp.high_to)
-        gains = direct[:, None].astype(np.float32)
-        ramp.low_to *= gains
-        ramp.high_to *= gains
+        pan_sources(table.low, table.high, table.adds_powers, self._now, self._active, ramp.low_to, ramp.high_to)
         bus: Float32 = layout.mains_to_bus @ mains
-        _mix(self._low, self._active, ramp.low_from, ramp.low_to, bus)
-        _mix(self._high, self._active, ramp.high_from, ramp.high_to, bus)
+        _to_bus(self._low, self._high, self._direct, self._active, ramp.low_from, ramp.low_to, ramp.high_from,
+                ramp.high_to, bus)  # fmt: skip
         ramp.turn()
         to_output = layout.bus_to_output
         out = self._heads[name].step(bus) if to_output is None else to_output @ bus

@@ -299,7 +299,7 @@ def accumulate_due(sums, turn, first_tile, last_tile, lines, head, responses, sk
     shape, n_rows = responses.shape[:4], lines.shape[1]
     if shape[1] <= skipped:
         return
-    if responses.size <= _NEAR_FLOATS or n <= 2:
+    if responses.size <= _NEAR_FLOATS or shape[2] <= 2:
         if _TURNS == 1:
             accumulate(sums, turn % N_SUMS, 1, first_tile, last_tile, lines, head, responses, skipped, shape[1], outs,
                        inputs, n)  # fmt: skip

@@ -125,6 +125,21 @@ def test_an_input_that_pauses_rings_out_and_comes_back():
     assert np.abs(np.concatenate(blocks, axis=1) - expected).max() <= 1e-6 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize(("taps", "stages"), [(6000, ()), (30_000, (4,)), (30_000, (8,))])
+def test_inputs_come_and_go(taps, stages):
+    """A source that moves wakes one input of a grid after another."""
+    x, h = material(6, 24, 5, taps, n=60_000)
+    rng = np.random.default_rng(1)
+    for row in x:
+        begin = rng.integers(0, 50_000)
+        row[:begin] = 0
+        row[begin + rng.integers(200, 12_000) :] = 0
+    expected = reference(x, h)
+    convolver = Convolver(h, stages=stages)
+    blocks = [convolver.step(np.ascontiguousarray(x[:, i : i + 480])) for i in range(0, x.shape[1], 480)]
+    assert np.abs(np.concatenate(blocks, axis=1) - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
 def test_block_length_does_not_matter():
     x, h = material(5)
     assert np.abs(Convolver(h, block=128).step(x) - Convolver(h, block=960).step(x)).max() < 1e-3
