@@ -138,7 +138,7 @@ def _reverb_gain(placement):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _add_ramped(x, g0, g1, y):
-    """y += x times a gain that goes from g0 to g1."""
+    """Add x times a gain that goes from g0 to g1 to y."""
     if g0 == 0.0 and g1 == 0.0:
         return
     n = x.shape[0]
