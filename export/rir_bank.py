@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from engines.errors import OutputError
 from engines.spatial.bank import GRID_AZIMUTHS, N_MAIN, NEAR_SHELL_M, hashes, is_complete
-from engines.spatial.rooms import Room
+from engines.spatial.rooms import BANK_FORMAT, Room
 from engines.specs import SAMPLE_RATE_HZ
-from export.bank_cache import mark_used, part_of, trim
+from export.bank_cache import limit_bytes, mark_used, part_of, trim
 from export.room_acoustics import (
     MIN_FAR_SHELL_M,
     Walls,
+    balance_shells,
     early_response,
     examine_walls,
     grid,
@@ -51,37 +52,42 @@ class Plan:
 
     Attributes:
         n_bytes: size of the finished bank.
-        n_points: grid points still to be computed; 0 when the bank is there.
-        trial: does one `n_trials`-th of all points, for the caller to time.
-        n_trials: how many trials the whole bank is worth.
+        n_points: grid points of the bank.
+        n_left: of these, still to be computed; 0 when the bank is there.
+        n_trial: grid points that `trial` computes.
+        trial: computes that many, the way the build would, and throws them away: for the caller to time.
     """
 
     n_bytes: int
     n_points: int
+    n_left: int
+    n_trial: int
     trial: Callable[[], None]
-    n_trials: int = _TRIAL_STEP
 
 
-def plan_bank(room: Room, cache_dir: Path) -> Plan:
+def plan_bank(room: Room, cache_dir: Path, jobs: int | None = None) -> Plan:
     """What `ensure_bank` would have to do now.
 
     Raises:
         ConfigError: as `ensure_bank`.
     """
     walls = examine_walls(room)
-    positions, _ = grid(room)
+    positions = grid(room)[0][::_TRIAL_STEP]
     n_taps = N_POINTS * round(room.early_s * SAMPLE_RATE_HZ) + late_taps(room, walls.rt60_s)
     directory = cache_dir / room.key
-    if is_complete(directory):
-        n_left = 0
-    else:
-        n_left = _POINTS_PER_FILE * sum(not _points_file(part_of(directory), k).exists() for k in range(_N_FILES))
+    n_files = sum(not _points_file(part_of(directory), k).exists() for k in range(_N_FILES))
 
     def trial() -> None:
-        for position in positions[::_TRIAL_STEP]:
-            early_response(room, walls, position)
+        with ThreadPoolExecutor(jobs or _cores()) as pool:
+            list(pool.map(lambda position: early_response(room, walls, position), positions))
 
-    return Plan(n_bytes=n_taps * N_MAIN * 4, n_points=n_left, trial=trial)
+    return Plan(
+        n_bytes=n_taps * N_MAIN * 4,
+        n_points=N_POINTS,
+        n_left=0 if is_complete(directory) else n_files * _POINTS_PER_FILE,
+        n_trial=len(positions),
+        trial=trial,
+    )
 
 
 def ensure_bank(room: Room, cache_dir: Path, progress: Progress | None = None, jobs: int | None = None) -> Path:
@@ -99,6 +105,7 @@ def ensure_bank(room: Room, cache_dir: Path, progress: Progress | None = None, j
         OutputError: the cache cannot be written.
     """
     directory = cache_dir / room.key
+    limit = limit_bytes()
     try:
         if not is_complete(directory):
             walls = examine_walls(room)
@@ -109,7 +116,7 @@ def ensure_bank(room: Room, cache_dir: Path, progress: Progress | None = None, j
                     if directory.exists():  # damaged
                         shutil.rmtree(directory)
                     os.rename(part, directory)
-            trim(cache_dir, keep=directory)
+            trim(cache_dir, limit, keep=directory)
         mark_used(directory)
     except OSError as error:
         raise OutputError(f"room bank {directory}: {error.strerror or error}") from error
@@ -174,11 +181,12 @@ def _build(room: Room, walls: Walls, part: Path, progress: Progress, jobs: int) 
 
 def _write_bank(room: Room, walls: Walls, part: Path, far_m: float, n_early: int) -> None:
     pieces = [_load_points(part, k, n_early) for k in range(_N_FILES)]
-    early = np.concatenate([piece for piece in pieces if piece is not None])
+    early = balance_shells(np.concatenate([piece for piece in pieces if piece is not None]))
     late = late_response(room, walls, early)
     np.save(part / "early.npy", early)
     np.save(part / "late.npy", late[None].astype(np.float32))
     facts = {
+        "format": BANK_FORMAT,
         "room": dataclasses.asdict(room),
         "near_m": NEAR_SHELL_M,
         "far_m": max(far_m, MIN_FAR_SHELL_M),

@@ -35,6 +35,8 @@ _SEED = 20240611
 _LOW_CUT_HZ = 200.0
 # Beyond this mean absorption sound leaves rather than reverberates, and Eyring's formula says nothing.
 _MAX_MEAN_ABSORPTION = 0.6
+# The far shell is raised by no more than this; twelve times as far in the open needs 4.1.
+_MAX_BALANCE = 5.0
 # How far the tail may follow the reflections before it away from the level of a diffuse field.
 _MAX_LEVEL_OFF_DB = 3.0
 # How far the absorption of walls may be bent to reach a reverberation time: exponents of 1 - absorption.
@@ -215,6 +217,20 @@ def early_response(room: Room, walls: Walls, position: Float64) -> Float64:
     n_fade = n_taps // 4 if len(walls.rt60_s) else min(48, n_taps)
     response[:, n_taps - n_fade :] *= np.cos(0.5 * np.pi * np.arange(n_fade) / n_fade)
     return response
+
+
+def balance_shells(early: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the far shell the mean energy of the near one.
+
+    The renderer has its own law by which reflections fall with distance. With the fall of the image sources on top of
+    it, far sources in large rooms would sound drier than near ones.
+    """
+    near, far = (float((shell.astype(np.float64) ** 2).sum()) for shell in np.split(early, 2))
+    if near == 0.0 or far == 0.0:
+        return early
+    balanced = early.copy()
+    balanced[len(early) // 2 :] *= np.float32(np.clip(math.sqrt(near / far), 1.0 / _MAX_BALANCE, _MAX_BALANCE))
+    return balanced
 
 
 def _delayed_minimum_phase(band_gains: Float64, fraction: Float64) -> Float64:
