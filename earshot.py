@@ -320,24 +320,24 @@ def rooms_build(
 
     rooms = [room for name in names for room in (PRESETS.values() if name == "all" else (find_room(name),))]
     clock = MonotonicClock()
-    for room in rooms:
-        plan = plan_bank(room, CACHE / "rooms", jobs)
-        if plan.n_left:
-            plan.trial()  # the first one loads libraries
-            begun_s = clock.now_s()
-            plan.trial()
-            needed_s = (clock.now_s() - begun_s) * plan.n_left / plan.n_trial
-            _err.print(
-                f"{room.name}: {plan.n_left} of {plan.n_points} points to compute, about {math.ceil(needed_s)} s "
-                f"and {plan.n_bytes / 1e6:.1f} MB"
-            )
-        try:
+    try:
+        for room in rooms:
+            plan = plan_bank(room, CACHE / "rooms", jobs)
+            if plan.n_left:
+                plan.trial()  # the first one loads libraries
+                begun_s = clock.now_s()
+                plan.trial()
+                needed_s = (clock.now_s() - begun_s) * plan.n_left / plan.n_trial
+                _err.print(
+                    f"{room.name}: {plan.n_left} of {plan.n_points} points to compute, about {math.ceil(needed_s)} s "
+                    f"and {plan.n_bytes / 1e6:.1f} MB"
+                )
             with progress_bar(_err, clock) as show:
                 directory = _bank(room, show, jobs)
-        except KeyboardInterrupt:
-            _err.print("earshot: interrupted; what is computed is kept, the same command goes on with it", markup=False)
-            raise typer.Exit(INTERRUPTED) from None
-        _err.print(f"{room.name}: {directory}", markup=False)
+            _err.print(f"{room.name}: {directory}", markup=False)
+    except KeyboardInterrupt:
+        _err.print("earshot: interrupted; what is computed is kept, the same command goes on with it", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @rooms_app.command("remove")

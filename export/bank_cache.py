@@ -179,7 +179,9 @@ def _facts(path: Path) -> dict[str, Any]:
 def _room_of(facts: dict[str, Any]) -> Room | None:
     """The room that a bank was built for; None when this version knows no such rooms."""
     try:
-        return Room(**{key: tuple(v) if isinstance(v, list) else v for key, v in facts["room"].items()})
+        described: dict[str, Any] = facts["room"]
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in described.items()}
+        return Room(**values)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError):
         return None
 

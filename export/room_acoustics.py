@@ -35,6 +35,8 @@ _SEED = 20240611
 _LOW_CUT_HZ = 200.0
 # Beyond this mean absorption sound leaves rather than reverberates, and Eyring's formula says nothing.
 _MAX_MEAN_ABSORPTION = 0.6
+# No room is deader on the whole.
+_DEADEST = 0.9
 # The far shell is raised by no more than this; twelve times as far in the open needs 4.1.
 _MAX_BALANCE = 5.0
 # How far the tail may follow the reflections before it away from the level of a diffuse field.
@@ -44,6 +46,10 @@ _MIN_BEND, _MAX_BEND = 1e-3, 1e3
 # Octave bands whose decay is measured and adjusted.
 _TUNED_HZ = (250.0, 500.0, 1000.0, 2000.0, 4000.0)
 _TUNING_ROUNDS = 6
+# Neighbouring octave bands of the tail meet over this many octaves; per octave of difference between their
+# reverberation times the border moves this far into the slower one.
+_BORDER_OCTAVES = 1.0 / 6.0
+_BORDER_SHIFT, _MAX_BORDER_SHIFT = 1.0, 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +79,17 @@ def examine_walls(room: Room) -> Walls:
     bands = _octave_bands()
     absorption = {wall: _absorption(room, wall, material, bands) for wall, material in room.materials.items()}
     length, width, height = room.size_m
-    areas = dict.fromkeys(("front", "back"), width * height) | dict.fromkeys(("left", "right"), length * height)
-    areas |= dict.fromkeys(("floor", "ceiling"), length * width)
-    shares = np.array([areas[wall] for wall in absorption]) / sum(areas.values())
+    areas = np.array([width * height, width * height, length * height, length * height, length * width, length * width])
+    surface = float(areas.sum())
+    shares = areas / surface  # in the order of WALLS
     table = np.stack(list(absorption.values()))  # (6, n_bands)
     volume = length * width * height
 
     def rt60_s(bend: Float64) -> Float64:
         """Eyring's reverberation time per band, air included."""
-        mean = np.minimum(shares @ (1.0 - (1.0 - table) ** bend), 1.0 - 1e-9)
+        mean = np.minimum(shares @ (1.0 - (1.0 - table) ** bend), _DEADEST)
         air = 4.0 * np.asarray(_probe_room().air_absorption) * volume
-        return 24.0 * math.log(10.0) / SPEED_OF_SOUND_M_S * volume / (-sum(areas.values()) * np.log1p(-mean) + air)
+        return 24.0 * math.log(10.0) / SPEED_OF_SOUND_M_S * volume / (-surface * np.log1p(-mean) + air)
 
     bend = np.ones(len(bands))
     if room.rt60_s != 0.0:
@@ -220,16 +226,16 @@ def early_response(room: Room, walls: Walls, position: Float64) -> Float64:
 
 
 def balance_shells(early: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the far shell the mean energy of the near one.
+    """Give each point of the far shell the energy of the near point in the same direction.
 
     The renderer has its own law by which reflections fall with distance. With the fall of the image sources on top of
     it, far sources in large rooms would sound drier than near ones.
     """
-    near, far = (float((shell.astype(np.float64) ** 2).sum()) for shell in np.split(early, 2))
-    if near == 0.0 or far == 0.0:
-        return early
+    energy = (early.astype(np.float64) ** 2).sum(axis=(1, 2))
+    near, far = np.split(energy, 2)
+    ratio = np.sqrt(np.divide(near, far, out=np.ones_like(near), where=(near > 0.0) & (far > 0.0)))
     balanced = early.copy()
-    balanced[len(early) // 2 :] *= np.float32(np.clip(math.sqrt(near / far), 1.0 / _MAX_BALANCE, _MAX_BALANCE))
+    balanced[len(near) :] *= np.clip(ratio, 1.0 / _MAX_BALANCE, _MAX_BALANCE).astype(np.float32)[:, None, None]
     return balanced
 
 
@@ -301,7 +307,7 @@ def late_response(room: Room, walls: Walls, early: NDArray[np.float32]) -> Float
         rise = _rise(n_echoes, n_early - n_rise, n_rise)
         late[:, :n_echoes] = echoes * rise * np.sqrt(1.0 - _rise(n_echoes, n_echoes * 3 // 4, n_echoes // 4) ** 2)
         first, n_first = n_echoes * 3 // 4, n_echoes // 4
-    noise = _band_noise(n_taps, len(walls.rt60_s))
+    noise = _band_noise(n_taps, walls.rt60_s)
     diffuse = _diffuse_levels(room, walls.rt60_s)
     off = 10.0 ** (_MAX_LEVEL_OFF_DB / 20.0)
     levels = np.clip(_levels(before, start, walls.rt60_s), diffuse / off, diffuse * off)
@@ -315,23 +321,28 @@ def _rise(n_taps: int, first: int, n_rise: int) -> Float64:
     return np.sin(0.5 * np.pi * np.clip((np.arange(n_taps) - first) / max(n_rise, 1), 0.0, 1.0))
 
 
-def _band_noise(n_taps: int, n_bands: int) -> Float64:
+def _band_noise(n_taps: int, rt60_s: Float64) -> Float64:
     """Noise of density 1 per sample in all five channels together, by octave band: float64 (n_bands, 5, n_taps)."""
     noise = np.random.default_rng(_SEED).standard_normal((N_MAIN, n_taps))
     frequencies = np.fft.rfftfreq(n_taps, 1.0 / SAMPLE_RATE_HZ)
     spectrum = np.fft.rfft(noise, axis=1) * _low_cut(frequencies)
     spectrum *= np.sqrt(balanced_weights(MAIN_AZIMUTHS_DEG))[:, None]
-    return np.fft.irfft(spectrum * _band_shares(frequencies, n_bands)[:, None], n_taps, axis=2)
+    return np.fft.irfft(spectrum * _band_shares(frequencies, rt60_s)[:, None], n_taps, axis=2)
 
 
-def _band_shares(frequencies_hz: Float64, n_bands: int) -> Float64:
+def _band_shares(frequencies_hz: NDArray[np.floating], rt60_s: Float64) -> Float64:
     """Amplitude windows of the octave bands whose powers sum to 1 at every frequency: (n_bands, n_bins).
 
-    Neighbours overlap by a sixth of an octave only: where a band decays slowly, its neighbours must not hear it.
+    The borders give way to the band that decays sooner: otherwise an octave filter around it hears its neighbour last.
     """
-    octave = np.clip(np.log2(np.maximum(frequencies_hz, 1.0) / 125.0), 0.0, n_bands - 1.0)
-    distance = np.abs(octave[None, :] - np.arange(n_bands)[:, None])
-    return np.cos(0.5 * np.pi * np.clip((distance - 0.5) * 6.0 + 0.5, 0.0, 1.0))
+    octave = np.log2(np.maximum(frequencies_hz, 1.0) / 125.0)
+    slower = np.diff(np.log2(rt60_s))  # > 0 where the upper band decays more slowly
+    borders = np.arange(len(slower)) + 0.5 + np.clip(_BORDER_SHIFT * slower, -_MAX_BORDER_SHIFT, _MAX_BORDER_SHIFT)
+    above = np.clip((octave[None, :] - borders[:, None]) / _BORDER_OCTAVES + 0.5, 0.0, 1.0)
+    edge = np.ones((1, len(octave)))
+    rise = np.concatenate([edge, np.sin(0.5 * np.pi * above)])
+    fall = np.concatenate([np.cos(0.5 * np.pi * above), edge])
+    return rise * fall
 
 
 def _diffuse_levels(room: Room, rt60_s: Float64) -> Float64:
@@ -351,7 +362,7 @@ def _levels(before: Float64, start: int, rt60_s: Float64) -> Float64:
     n_taps = before.shape[2]
     frequencies = np.fft.rfftfreq(2 * n_taps, 1.0 / SAMPLE_RATE_HZ)
     powers = (np.abs(np.fft.rfft(before, 2 * n_taps, axis=2)) ** 2).sum(axis=1).mean(axis=0)
-    shares = _band_shares(frequencies, len(rt60_s)) ** 2
+    shares = _band_shares(frequencies, rt60_s) ** 2
     time_s = (start + np.arange(n_taps)) / SAMPLE_RATE_HZ
     decay = np.exp(-6.0 * math.log(10.0) * time_s[None, :] / rt60_s[:, None]).sum(axis=1)
     # Both spectra hold the low cut; what white noise of density 1 has in the same bins is the measure.

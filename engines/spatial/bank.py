@@ -5,7 +5,7 @@ Layout of a bank directory `<cache>/rooms/<room key>/`:
     late.npy    float32 (1, 5, n_taps)        tail that all sources share, likewise
     bank.json   the room, the shells, reverberation times, SHA-256 of the arrays; written last
 The five outputs are the main channels of 5.1 at their BS.775 angles; amplitudes are relative to a direct sound of 1 at
-1 m. Both shells have the same mean energy: how reflections fall with distance is up to the renderer. The grid has `n_azimuth` directions on each of its two shells, near shell first.
+1 m. Both shells have the same energy in each direction: how reflections fall with distance is up to the renderer. The grid has `n_azimuth` directions on each of its two shells, near shell first.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard, get_type_hints
 
@@ -44,7 +45,7 @@ class Room:
         listener_m: where the listener's head is: x, y and height; at least 0.3 inside the room.
         front: what the wall is made of; `anechoic` means no wall.
         back: likewise; `left`, `right`, `floor` and `ceiling` too.
-        rt60_s: reverberation time, one for all bands or one for each of BANDS_HZ; 0 takes it from the materials
+        rt60_s: reverberation time, 0.05..10, one for all bands or one for each of BANDS_HZ; 0 takes it from the materials
             (Eyring). Otherwise the absorption of all walls is scaled, band by band, until it gives this time.
         outdoor: no walls and no ceiling, only the ground; then there is no reverberation.
         early_s: reflections up to here are computed for every direction, 0.005..0.08; then the tail takes over.
@@ -91,6 +92,10 @@ class Room:
             raise ConfigError(
                 f"room {self.name}: rt60_s must be between 0.05 and {MAX_RT60_S:g} s (0: by the materials), "
                 f"or {len(BANDS_HZ)} such times, got {self.rt60_s}"
+            )
+        if not all(0.5 <= b / a <= 2.0 for a, b in pairwise(times) if a > 0.0):
+            raise ConfigError(
+                f"room {self.name}: rt60_s of neighbouring bands may differ by a factor of 2 at most, got {self.rt60_s}"
             )
         if not 0.005 <= self.early_s <= 0.08:
             raise ConfigError(f"room {self.name}: early_s must be between 0.005 and 0.08, got {self.early_s}")
