@@ -1,5 +1,7 @@
 import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,6 +178,22 @@ def test_a_room_from_a_file(tmp_path):
         write(path, "size_m = [4, 3, 2.5]\nlistener_m = [2, 1.5, 1.2]\nfloor = 'carpet_thin'\nwet_db = -9")
     )
     assert room == Room("den", (4.0, 3.0, 2.5), (2.0, 1.5, 1.2), floor="carpet_thin", wet_db=-9.0)
+
+
+def test_the_room_in_the_readme_can_be_built(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (text,) = (block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "listener_m" in block)
+    room = find_room(write(tmp_path / "cellar.toml", text))
+    assert room.ceiling == (0.1,) * 7
+    assert room.left == (0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.2)
+    bank = load_bank(ensure_bank(room, tmp_path))
+    assert bank.rt60_s[:7] == pytest.approx(room.rt60_s, rel=0.02)
+
+
+def test_a_field_needs_no_more_than_a_floor(tmp_path):
+    room = find_room(write(tmp_path / "meadow.toml", "outdoor = true\nfloor = 'grass'"))
+    assert room.listener_m[2] == 1.6
+    assert [wall for wall, material in room.materials.items() if material != NO_WALL] == ["floor"]
 
 
 FIT = "size_m = [4.0, 3.0, 2.5]\nlistener_m = [2.0, 1.5, 1.2]\n"
