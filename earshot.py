@@ -10,6 +10,7 @@ import difflib
 import logging
 import math
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,6 +77,10 @@ def main() -> None:
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------
+
+
+def _progress_bar() -> AbstractContextManager[Show]:
+    return progress_bar(_err, MonotonicClock())
 
 
 def _bank(room: Room, show: Show, jobs: int | None = None) -> Path:
@@ -164,7 +169,7 @@ def render(
     chosen_room, chosen_layout = find_room(room), _layout(layout, hrtf)
     clock = MonotonicClock()
     begun_s = clock.now_s()
-    with progress_bar(_err, MonotonicClock()) as show:
+    with _progress_bar() as show:
         job = RenderJob(
             uri=source,
             out=out,
@@ -257,7 +262,7 @@ def serve(
     for uri in uris:
         open_input(uri, clock, live=True).close()
     layouts = {name: _layout(name, sofa if name == "binaural" else None) for name in LAYOUTS}
-    with progress_bar(_err, MonotonicClock()) as show:
+    with _progress_bar() as show:
         _bank(first_room, show)
         warm_up(tuple(layouts.values()), lambda done, total: show("kernels", done, total))
     options = ServerOptions(
@@ -332,7 +337,7 @@ def rooms_build(
                     f"{room.name}: {plan.n_left} of {plan.n_points} points to compute, about {math.ceil(needed_s)} s "
                     f"and {plan.n_bytes / 1e6:.1f} MB"
                 )
-            with progress_bar(_err, clock) as show:
+            with _progress_bar() as show:
                 directory = _bank(room, show, jobs)
             _err.print(f"{room.name}: {directory}", markup=False)
     except KeyboardInterrupt:
@@ -396,7 +401,7 @@ def bench(
                 f"no benchmark called {case!r} (there are {', '.join(CASES)})"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
-    with progress_bar(_err, MonotonicClock()) as show:
+    with _progress_bar() as show:
         bank = _bank(PRESETS[DEFAULT_ROOM], show)
     reports = []
     for case in chosen:
