@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,14 +18,12 @@ import platformdirs
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from engines.camera import Projection, Stage
 from engines.errors import ConfigError, EarshotError
 from engines.sound.naming import parse_label_rule
 from engines.sound.registry import VOICES
-from engines.spatial.bank import is_complete
 from engines.spatial.hrtf import SYSTEM_SOFA, find_hrtf, load_sofa
 from engines.spatial.layouts import Layout, make_layout
 from engines.spatial.rooms import DEFAULT_ROOM, PRESETS, Room, find_room
@@ -33,13 +31,15 @@ from engines.warmup import warm_up
 from stream.clock import MonotonicClock
 from stream.config import read_config
 from stream.inputs.opening import open_input
+from stream.progress import Show, progress_bar
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 CACHE = platformdirs.user_cache_path("earshot")
-_LINE_EVERY_S = 5.0
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-rooms_app = typer.Typer(no_args_is_help=True, help="Rooms and their impulse responses.")
+rooms_app = typer.Typer(
+    no_args_is_help=True, help="Rooms and their impulse responses. EARSHOT_ROOMS_MB bounds their cache (default: 2048)."
+)
 app.add_typer(rooms_app, name="rooms")
 # In a pipe or a log, tables keep their columns whole.
 _out = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
@@ -79,46 +79,14 @@ def main() -> None:
 # -- shared by the commands -------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[str, float, float | None], None]]:
-    """A bar with ETA on a terminal, a plain line now and then in a log; told (stage, done, total or None)."""
-    if _err.is_terminal:
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=_err, transient=True) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def show(stage: str, done: float, total: float | None) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage, total=total)
-                bar.update(tasks[stage], completed=done, total=total)
-
-            yield show
-        return
-    clock = MonotonicClock()
-    begun: dict[str, float] = {}
-    last_s = -_LINE_EVERY_S
-
-    def log(stage: str, done: float, total: float | None) -> None:
-        nonlocal last_s
-        now_s = clock.now_s()
-        begun.setdefault(stage, now_s)
-        if now_s - last_s < _LINE_EVERY_S:
-            return
-        last_s = now_s
-        spent_s = now_s - begun[stage]
-        if total and done > 0:
-            left_s = spent_s * (total - done) / done
-            _err.print(f"{stage} {100 * done / total:.0f} % ({left_s:.0f} s left)")
-        else:
-            _err.print(f"{stage} {done:.0f}")
-
-    yield log
+def _progress_bar() -> AbstractContextManager[Show]:
+    return progress_bar(_err, MonotonicClock())
 
 
-def _bank(room: Room, show: Callable[[str, float, float | None], None]) -> Path:
+def _bank(room: Room, show: Show, jobs: int | None = None) -> Path:
     from export.rir_bank import ensure_bank
 
-    return ensure_bank(room, CACHE / "rooms", lambda done, total: show(f"room {room.name}", done, total))
+    return ensure_bank(room, CACHE / "rooms", lambda done, total: show(f"room {room.name}", done, total), jobs)
 
 
 def _layout(name: str, sofa: Path | None) -> Layout:
@@ -304,7 +272,8 @@ def serve(
         layouts=layouts,
         rooms=tuple(rooms),
         room=first_room.name,
-        bank=lambda name: ensure_bank(rooms[name], CACHE / "rooms"),
+        # On one core: the audio thread needs the other.
+        bank=lambda name: ensure_bank(rooms[name], CACHE / "rooms", jobs=1),
         seed=int(wanted.get("seed", 0)),
         live=LiveOptions(wanted.get("stage", "natural"), wanted.get("hfov_deg"), wanted.get("projection")),
         rules=rules,
@@ -326,12 +295,19 @@ def _say_ready(url: str) -> None:
 
 @rooms_app.command("list")
 def rooms_list() -> None:
-    """Show the presets and whether their impulse responses are built."""
-    table = Table("room", "size m", "RT60 s", "built")
-    for room in PRESETS.values():
-        built = is_complete(CACHE / "rooms" / room.key)
-        rt60 = f"{room.rt60_s:g}" if room.rt60_s else "by materials"
-        table.add_row(room.name, " x ".join(f"{s:g}" for s in room.size_m), rt60, "yes" if built else "no")
+    """Show the presets and every bank of impulse responses in the cache."""
+    from export.bank_cache import list_banks
+
+    table = Table("room", "size m", "RT60 s at 1 kHz", "bank", "format", "on disk", "length s", "directory")
+    for bank in list_banks(CACHE / "rooms"):
+        size = " x ".join(f"{s:g}" for s in bank.size_m)
+        # The fourth octave band from 125 Hz.
+        rt60, length = (
+            (f"{bank.rt60_s[3]:.2f}" if bank.rt60_s else ""),
+            (f"{bank.length_s:.2f}" if bank.length_s else ""),
+        )
+        on_disk = f"{bank.n_bytes / 1e6:.1f} MB" if bank.n_bytes else ""
+        table.add_row(bank.room, size, rt60, bank.state, str(bank.format or ""), on_disk, length, bank.directory.name)
     _out.print(table)
 
 
@@ -340,12 +316,49 @@ def rooms_build(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME|FILE.toml...", help="Rooms to build; `all` for every preset.")
     ],
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads. [default: one per core]", show_default=False)
+    ] = None,
 ) -> None:
-    """Compute impulse responses now rather than when they are first needed."""
+    """Compute impulse responses now rather than when they are first needed; an interrupted build is continued."""
+    from export.rir_bank import plan_bank
+
     rooms = [room for name in names for room in (PRESETS.values() if name == "all" else (find_room(name),))]
-    with _progress_bar() as show:
+    clock = MonotonicClock()
+    try:
         for room in rooms:
-            _err.print(f"{room.name}: {_bank(room, show)}", markup=False)
+            plan = plan_bank(room, CACHE / "rooms", jobs)
+            if plan.n_left:
+                plan.trial()  # the first one loads libraries
+                begun_s = clock.now_s()
+                plan.trial()
+                needed_s = (clock.now_s() - begun_s) * plan.n_left / plan.n_trial
+                _err.print(
+                    f"{room.name}: {plan.n_left} of {plan.n_points} points to compute, about {math.ceil(needed_s)} s "
+                    f"and {plan.n_bytes / 1e6:.1f} MB"
+                )
+            with _progress_bar() as show:
+                directory = _bank(room, show, jobs)
+            _err.print(f"{room.name}: {directory}", markup=False)
+    except KeyboardInterrupt:
+        _err.print("earshot: interrupted; what is computed is kept, the same command goes on with it", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@rooms_app.command("remove")
+def rooms_remove(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Rooms; `all` for all.")] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Only what this version has no use for, and interrupted builds.")
+    ] = False,
+) -> None:
+    """Delete impulse responses from the cache."""
+    from export.bank_cache import choose_banks, remove_bank
+
+    chosen = choose_banks(CACHE / "rooms", names or [], only_stale=stale)
+    for bank in chosen:
+        remove_bank(bank)
+    _err.print(f"{len(chosen)} removed, {sum(bank.n_bytes for bank in chosen) / 1e6:.1f} MB")
 
 
 @app.command()

@@ -72,6 +72,12 @@ def bank(bank_dir: Path) -> RirBank:
 
 
 @pytest.fixture(scope="session")
+def preset_banks(cache: Path) -> dict[str, RirBank]:
+    """The bank of every preset, by name."""
+    return {room.name: load_bank(ensure_bank(room, cache / "earshot" / "rooms")) for room in PRESETS.values()}
+
+
+@pytest.fixture(scope="session")
 def studio(cache: Path) -> RirBank:
     """Another room's bank."""
     return load_bank(ensure_bank(PRESETS["studio"], cache / "earshot" / "rooms"))

@@ -7,13 +7,6 @@ import pytest
 from engines.sound.registry import VOICES
 from tests.program import earshot, refused
 
-ROOM = """
-name = "cupboard"
-size_m = [3.0, 2.5, 2.4]
-listener_m = [1.4, 1.2, 1.2]
-rt60_s = 0.3
-"""
-
 
 def done(result):
     assert result.returncode == 0, result.stderr
@@ -25,38 +18,6 @@ def test_voices_lists_every_voice_with_what_it_is(cache):
     for spec in VOICES.values():
         assert spec.name in text
         assert spec.description in text
-
-
-def test_rooms_are_listed_and_built(cache, bank_dir, tmp_path):
-    text = done(earshot("rooms", "list", cache=cache))
-    rows = {
-        line.split("│")[1].strip(): line.split("│")[4].strip() for line in text.splitlines() if line.count("│") == 5
-    }
-    assert set(rows) == {"studio", "living-room", "hall", "street", "open"}
-    assert rows["living-room"] == "yes"
-    path = tmp_path / "cupboard.toml"
-    path.write_text(ROOM)
-    for _ in range(2):
-        result = earshot("rooms", "build", path, cache=cache)
-        done(result)
-        assert "cupboard" in result.stderr
-    done(earshot("render", "synthetic:passby?seconds=1", "--room", path, "--out", tmp_path / "a.wav", cache=cache))
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (ROOM.replace("rt60_s", "rt61_s"), "rt60_s"),
-        (ROOM.replace("3.0", "0.2"), "size_m"),
-        (ROOM + 'floor = "jelly"\n', "jelly"),
-        (ROOM.replace("rt60_s = 0.3", "rt60_s = 0.001"), "rt60_s"),
-        ("name = ", "Invalid value"),
-    ],
-)
-def test_a_room_that_cannot_be(cache, tmp_path, content, reason):
-    path = tmp_path / "bad.toml"
-    path.write_text(content)
-    assert reason in refused(earshot("rooms", "build", path, cache=cache), 2)
 
 
 def test_doctor_says_what_is_there_and_how_to_get_the_rest(cache):

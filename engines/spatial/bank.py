@@ -2,10 +2,10 @@
 
 Layout of a bank directory `<cache>/rooms/<room key>/`:
     early.npy   float32 (n_grid, 5, n_taps)   reflections without the direct sound, in time from the direct sound
-    late.npy    float32 (1, 5, n_taps)        diffuse tail, likewise
-    bank.json   the room, the grid, reverberation times, SHA-256 of the arrays; written last
+    late.npy    float32 (1, 5, n_taps)        tail that all sources share, likewise
+    bank.json   the room, the shells, reverberation times, SHA-256 of the arrays; written last
 The five outputs are the main channels of 5.1 at their BS.775 angles; amplitudes are relative to a direct sound of 1 at
-1 m. The grid has `n_azimuth` directions on each of its two shells, near shell first.
+1 m. Both shells have the same energy in each direction: how reflections fall with distance is up to the renderer. The grid has `n_azimuth` directions on each of its two shells, near shell first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from engines.specs import Float32
 # FL FR FC BL BR
 MAIN_AZIMUTHS_DEG = (30.0, -30.0, 0.0, 110.0, -110.0)
 N_MAIN = len(MAIN_AZIMUTHS_DEG)
-GRID_AZIMUTHS = 24
+# 5 degrees: panning between filters this far apart leaves the fewest artefacts of moving sources.
+GRID_AZIMUTHS = 72
 NEAR_SHELL_M = 1.0
 ARRAYS = ("early.npy", "late.npy")
 
