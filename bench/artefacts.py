@@ -221,7 +221,7 @@ def _draw(pictures: dict[str, tuple[Float32, float]], path: Path) -> None:
         for axis, (name, (y, _)) in zip(axes, pictures.items(), strict=False):
             channel = np.asarray(y[(y**2).sum(axis=1).argmax()], np.float64)
             # Without the slices that reach beyond the ends: the cut there is ours.
-            power = 10.0 * np.log10(transform.spectrogram(channel)[:, 4:-4] + 1e-24)
+            power = 10.0 * np.log10(transform.spectrogram(channel)[:, 6:-6] + 1e-24)
             extent = (0.0, y.shape[1] / SAMPLE_RATE_HZ, 0.0, SAMPLE_RATE_HZ / 2000.0)
             top = power.max()
             axis.imshow(power, origin="lower", aspect="auto", extent=extent, vmin=top - 130, vmax=top, cmap="magma")

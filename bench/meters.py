@@ -32,7 +32,7 @@ def beside_db(y: Samples, tone_hz: float, beside_hz: float = BESIDE_HZ) -> Float
     """Energy further than `beside_hz` from a tone, per channel, in dB against the energy of all channels together.
 
     Through a Blackman-Harris window: its side lobes begin at -92 dB and fall from there, so that what the window itself
-    leaks beyond 400 Hz in a second of sound lies below -140 dB. The signal should be whole revolutions or steady.
+    leaks beyond 400 Hz in some seconds of sound lies below -115 dB. The signal should be whole revolutions or steady.
 
     Args:
         y: (n_channels, n) at 48 kHz, n at least a tenth of a second.

@@ -116,12 +116,15 @@ def run(
         name = "paced, busy neighbour" if neighbour else "paced, alone"
         report.rows.append(_row(long_tail.name, n_paced, name, percent, percent))
         report.notes.append(f"{name}: {note}")
+        if not neighbour:
+            # With pauses between blocks the caches are cold, and that is how it runs.
+            kept.append(float(percent.mean()) <= BUDGET_MEAN[n_paced])
         drawn[f"{name}, {n_paced} sources"] = percent
     report.passed = all(kept)
     report.notes.append(f"CPU time of the audio thread, percent of a block's 10 ms; {cpu_features()}")
     report.notes.append(
         f"budget, as fast as it goes in {long_tail.name!r}: mean <= 4 at 16 sources ({BUDGET_SPEED_AT_16:g} x real time), "
-        f"<= 15 at 64; worst <= {BUDGET_WORST:g} at 64. 'single' is the worst single measurement, with "
+        f"<= 15 at 64, also paced and alone; worst <= {BUDGET_WORST:g} at 64. 'single' is the worst single measurement, with "
         "whatever else this core had to do; paced runs have one measurement a block"
     )
     if plot is not None:
@@ -207,7 +210,8 @@ def _draw(times: dict[str, NDArray[np.float64]], path: Path) -> None:
     """Share of blocks that took longer than so much, one line a run."""
     with figure_file(path, 1, (10, 6)) as (axis,):
         for name, percent in times.items():
-            axis.plot(np.sort(percent), 1.0 - np.arange(len(percent)) / len(percent), label=name, linewidth=1)
+            share, style = 1.0 - np.arange(len(percent)) / len(percent), "--" if name.startswith("paced") else "-"
+            axis.plot(np.sort(percent), share, style, label=name, linewidth=1)
         axis.axvline(BUDGET_WORST, color="k", linewidth=1)
         axis.set_xscale("log")
         axis.set_yscale("log")
