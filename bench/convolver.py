@@ -9,6 +9,7 @@ that take turns; the ratio is that of the medians, and its range is over the rou
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -67,8 +68,9 @@ def run(quick: bool = False, plot: Path | None = None) -> Report:
     cells = [(n, s) for n in _SOURCES for s in _LENGTHS_S] if not quick else [(1, 0.1), (4, 0.1)]
     for n_sources, length_s in cells:
         report.rows.append(_measure(_make(n_sources, length_s), zita, 1 if quick else _ROUNDS))
-    kept = [row["within"] == "yes" for row in report.rows if row["within"]]
-    report.passed = all(kept) and all(row["error"] <= BUDGET_ERROR for row in report.rows)
+    kept = [row["error"] <= BUDGET_ERROR and row["within"] != "NO" for row in report.rows]
+    # Without zita nobody knows whether ours is fast enough.
+    report.passed = all(kept) if zita is not None or not all(kept) else None
     report.notes.append(f"CPU us per 10 ms of sound, all threads; {cpu_features()}")
     report.notes.append("budget CPU ours / zita: 0.60 for 64 x 0.5 and 64 x 1.0, 0.90 for 16 x 1.0, 1.00 elsewhere")
     report.notes.append(f"largest error against float64, relative to the largest sample: budget {BUDGET_ERROR:g}")
@@ -122,7 +124,9 @@ def _measure(cell: _Cell, zita: Zita | None, rounds: int) -> dict[str, object]:
         "least": min(per_round) if per_round else None,
         "most": max(per_round) if per_round else None,
         "budget": limit if right else None,
-        "within": "" if ratio is None else ("yes" if ratio <= limit else "NO"),
+        # A zita that is wrong is no reference, and no reason to pass.
+        "within": ("NO" if zita is not None else "") if ratio is None else ("yes" if ratio <= limit else "NO"),
+        "worst block": ours.worst_us(),
         "error": error,
         "zita error": zita_error,
         "zita setting": str(setting) if setting is not None else None,
@@ -143,6 +147,7 @@ class _Ours:
     def __init__(self, cell: _Cell) -> None:
         self._convolver = Convolver(cell.h)
         self._blocks = [np.ascontiguousarray(cell.x[:, i * BLOCK : (i + 1) * BLOCK]) for i in range(_BLOCKS)]
+        self._block_us: list[list[float]] = []
         for index in range(-(-cell.h.shape[2] // BLOCK) + 2):
             self._convolver.step(self._blocks[index % _BLOCKS])
 
@@ -150,9 +155,17 @@ class _Ours:
         """Microseconds per 10 ms."""
         return _per_block(spent(self._all), _BLOCKS * BLOCK_S)
 
+    def worst_us(self) -> float:
+        """The dearest block, each taken as the median over the rounds, because interrupts are not ours."""
+        return float(np.median(self._block_us, axis=0).max())
+
     def _all(self) -> None:
+        times = []
         for block in self._blocks:
+            begun_ns = time.thread_time_ns()
             self._convolver.step(block)
+            times.append((time.thread_time_ns() - begun_ns) / 1000.0)
+        self._block_us.append(times)
 
 
 class _Theirs:

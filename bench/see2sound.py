@@ -71,10 +71,10 @@ def responses(sources: Float64) -> Float32:
     return h
 
 
-def convolved(convolver: Convolver, sounds: Float32, n_taps: int) -> Float32:
-    """Our stage with the convolver at hand: (6, samples + tail)."""
+def convolved(convolver: Convolver, sounds: Float32, n_taps: int, block: int) -> Float32:
+    """Our stage with the convolver at hand, in whole blocks: (6, samples + tail)."""
     n = sounds.shape[1] + n_taps - 1
-    padded = np.zeros((len(sounds), -(-n // convolver.block) * convolver.block), np.float32)
+    padded = np.zeros((len(sounds), -(-n // block) * block), np.float32)
     padded[:, : sounds.shape[1]] = sounds
     convolver.reset()
     return convolver.step(padded)[:, :n]
@@ -112,7 +112,7 @@ def _measure(sources: Float64, sounds: Float32, rounds: int) -> dict[str, object
 
     def whole(block: int) -> Float32:
         """From positions to sound."""
-        return convolved(Convolver(responses(sources), block=block), sounds, n_taps)
+        return convolved(Convolver(responses(sources), block=block), sounds, n_taps, block)
 
     whole(_BLOCKS[0])  # compiles
     costs = {block: min(spent(lambda b=block: whole(b)).cpu_s for _ in range(2)) for block in _BLOCKS}
@@ -123,7 +123,7 @@ def _measure(sources: Float64, sounds: Float32, rounds: int) -> dict[str, object
     with undisturbed():
         for _ in range(rounds):
             theirs, ours = spent(lambda: see2sound(sources, sounds)), spent(lambda: whole(block))
-            times.append((theirs, ours, spent(lambda: convolved(ready, sounds, n_taps))))
+            times.append((theirs, ours, spent(lambda: convolved(ready, sounds, n_taps, block))))
     seconds = sounds.shape[1] / _RATE_HZ
     cpu = np.median([[each.cpu_s for each in row] for row in times], axis=0)
     wall = np.median([[each.wall_s for each in row] for row in times], axis=0)
