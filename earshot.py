@@ -89,6 +89,11 @@ def _bank(room: Room, show: Show, jobs: int | None = None) -> Path:
     return ensure_bank(room, CACHE / "rooms", lambda done, total: show(f"room {room.name}", done, total), jobs)
 
 
+def _preset_bank(name: str) -> Path:
+    with _progress_bar() as show:
+        return _bank(PRESETS[name], show)
+
+
 def _layout(name: str, sofa: Path | None) -> Layout:
     if name != "binaural":
         if sofa is not None:
@@ -372,7 +377,9 @@ def voices() -> None:
 
 # -- bench and doctor -------------------------------------------------------------------------------------------------
 
-CASES = ("motion-to-sound", "convolver", "render", "vision", "directions", "page")
+CASES = (
+    "motion-to-sound", "convolver", "renderer", "see2sound", "artefacts", "directions", "render", "vision", "page"
+)  # fmt: skip
 
 
 @app.command()
@@ -386,12 +393,16 @@ def bench(
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of videos for `render` and `vision`.")
     ] = None,
     minutes: Annotated[float, typer.Option(min=0.05, help="How long `page` listens.")] = 1.0,
-    plot: Annotated[Path | None, typer.Option(help="Where `page` saves its plot (PNG).")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long `renderer` is paced, each time.")] = 60.0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Save figures (PNG); of several cases that draw one, each adds its name to the file's."),
+    ] = None,
     quick: Annotated[bool, typer.Option(help="A short run, to see that everything works.")] = False,
 ) -> None:
     """Measure; exits with 1 when a budget is exceeded."""
     from bench.report import save
-    from bench.suite import run_case
+    from bench.suite import DRAWN, Options, run_case
 
     chosen = cases or [case for case in CASES if case != "page"]
     for case in chosen:
@@ -401,11 +412,18 @@ def bench(
                 f"no benchmark called {case!r} (there are {', '.join(CASES)})"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
+    drawn = [case for case in chosen if case in DRAWN]
+    if plot is not None and not drawn:
+        raise ConfigError(f"--plot is for {', '.join(DRAWN)}")
+    if plot is not None and plot.suffix != ".png":
+        raise ConfigError(f"--plot writes .png, got {plot.name!r}")
     with _progress_bar() as show:
         bank = _bank(PRESETS[DEFAULT_ROOM], show)
     reports = []
     for case in chosen:
-        report = run_case(case, bank=bank, media=media, minutes=minutes, plot=plot, quick=quick)
+        own_plot = plot if plot is None or len(drawn) == 1 else plot.with_stem(f"{plot.stem}-{case}")
+        options = Options(bank, _preset_bank, media, minutes, seconds, own_plot, quick)
+        report = run_case(case, options)
         report.show(_out)
         reports.append(report)
     if json is not None:
