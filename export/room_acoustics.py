@@ -27,6 +27,8 @@ Float64 = NDArray[np.float64]
 
 MIN_FAR_SHELL_M, _MAX_FAR_SHELL_M = 1.05 * NEAR_SHELL_M, 12.0
 _FILTER_TAPS = 256
+# A delay by a fraction of a sample rings before its peak as well as after it.
+_LEAD_TAPS = 32
 _MAX_IMAGE_ORDER = 40
 # The tail ends when its slowest band has fallen this far: enough to fit a decay over 30 dB (ISO 3382-1).
 _TAIL_RANGE_DB = 45.0
@@ -203,7 +205,7 @@ def reflections(room: Room, walls: Walls, position: Float64, until_s: float) -> 
     gains = np.atleast_2d(source.damping).T ** walls.bend  # (n_images, n_bands)
     keep = (source.orders > 0) & (path_m < reach_m) & (gains.max(axis=1) > 1e-3)
     offset, path_m, gains = offset[keep], path_m[keep], gains[keep]
-    response = np.zeros((N_MAIN, n_taps + _FILTER_TAPS))
+    response = np.zeros((N_MAIN, _LEAD_TAPS + n_taps + _FILTER_TAPS))
     if not len(path_m):
         return response[:, :n_taps]
     gains = gains * np.exp(-0.5 * path_m[:, None] * np.asarray(shoebox.air_absorption))
@@ -212,7 +214,7 @@ def reflections(room: Room, walls: Walls, position: Float64, until_s: float) -> 
     panning = np.sqrt(ring_shares(offset / path_m[:, None], MAIN_AZIMUTHS_DEG))
     for filter_taps, start, channel_gains in zip(filters, np.floor(delay).astype(int), panning, strict=True):
         response[:, start : start + _FILTER_TAPS] += channel_gains[:, None] * filter_taps
-    return response[:, :n_taps]
+    return response[:, _LEAD_TAPS : _LEAD_TAPS + n_taps]
 
 
 def early_response(room: Room, walls: Walls, position: Float64) -> Float64:
@@ -240,7 +242,7 @@ def balance_shells(early: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _delayed_minimum_phase(band_gains: Float64, fraction: Float64) -> Float64:
-    """Minimum-phase filters through octave-band gains, delayed by a fraction of a sample.
+    """Minimum-phase filters through octave-band gains, delayed by _LEAD_TAPS and a fraction of a sample.
 
     Args:
         band_gains: (n, n_bands) amplitudes at the octave-band centres.
@@ -261,7 +263,7 @@ def _delayed_minimum_phase(band_gains: Float64, fraction: Float64) -> Float64:
     cepstrum[:, 1:_FILTER_TAPS] *= 2.0
     cepstrum[:, _FILTER_TAPS + 1 :] = 0.0
     spectrum = np.exp(np.fft.rfft(cepstrum, axis=1))
-    spectrum *= np.exp(-2j * np.pi * frequencies / SAMPLE_RATE_HZ * fraction[:, None])
+    spectrum *= np.exp(-2j * np.pi * frequencies / SAMPLE_RATE_HZ * (_LEAD_TAPS + fraction[:, None]))
     return np.fft.irfft(spectrum, n_fft, axis=1)[:, :_FILTER_TAPS]
 
 

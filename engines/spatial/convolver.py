@@ -28,8 +28,8 @@ from engines.spatial.spectral import (
     aligned_zeros,
     outs_at_once,
     read_sums,
-    tiled,
     write_lines,
+    write_responses,
 )
 from engines.specs import BLOCK, Float32
 
@@ -296,15 +296,32 @@ def _work(n_blocks, late, first_stage, history, responses, outs, memory, numbers
             late[o, k] = ready[o, at + k] + (np.float32(0.0) if first_stage else late[o, k])
 
 
+@njit(cache=True, nogil=True)
+def _transform(h, length, responses):
+    """Cut impulse responses (n_in, n_out, n_taps) into partitions and put their spectra where they belong."""
+    n_in, n_out, n_taps = h.shape
+    n_tiles, n_parts = responses.shape[:2]
+    rows = -(-n_out // _FFT_ROWS) * _FFT_ROWS
+    padded = np.zeros((rows, 2 * length), np.float32)
+    spectra = np.zeros((rows, n_tiles * WIDTH), np.complex64)
+    for i in range(n_in):
+        for part in range(n_parts):
+            for o in range(n_out):
+                for k in range(length):
+                    at = part * length + k
+                    tap = h[i, o, at] if at < n_taps else np.float32(0.0)
+                    padded[o, k] = tap if abs(tap) > _NOTHING else np.float32(0.0)
+            r2c(padded, spectra[:, : length + 1], _AXIS, True, 1.0, 1)
+            write_responses(spectra, n_out, part, i, responses)
+
+
 def _responses(h: Float32, length: int, outs: tuple[int, ...]) -> Float32:
     """Impulse responses (n_in, n_out, n_taps) in partitions of `length`, as `spectral` wants them."""
     n_in, n_out, n_taps = h.shape
-    n_parts = -(-n_taps // length)
-    padded = np.zeros((n_in, n_out, n_parts * length), np.float32)
-    padded[:, :, :n_taps] = np.where(np.abs(h) > _NOTHING, h, 0.0)
-    parts = padded.reshape(n_in, n_out, n_parts, length).transpose(0, 2, 1, 3)
-    spectra = np.fft.rfft(parts, 2 * length, axis=3).astype(np.complex64)
-    return tiled(spectra, -(-n_out // len(outs)) * len(outs))
+    n_tiles, n_summed = -(-(length + 1) // WIDTH), -(-n_out // len(outs)) * len(outs)
+    responses = aligned_zeros(n_tiles, -(-n_taps // length), n_in, n_summed, 2, WIDTH)
+    _transform(np.ascontiguousarray(h), length, responses)
+    return responses
 
 
 def _choose_stages(n_in: int, n_blocks: int) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ ROOM_FADE_S = 0.12
 AZIMUTH, ELEVATION, EXTENT, DISTANCE, GAIN, LFE = range(6)
 N_PLACEMENT = 6
 
+_RISE = (np.arange(BLOCK, dtype=np.float32) + 1) / BLOCK
 _CROSSOVER = np.float32(1.0 - math.exp(-2.0 * math.pi * CROSSOVER_HZ / SAMPLE_RATE_HZ))
 _GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GLIDE_S)
 _GAIN_GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GAIN_GLIDE_S)
@@ -151,7 +152,8 @@ def _add_ramped(x, g0, g1, y):
 def _to_grid(low, high, now, active, level, near_m, far_m, gains_from, gains_to, grid, mono):
     """Pan each source between two directions and two shells of the reflection grid.
 
-    Constant power, because reflections of neighbouring points are hardly alike.
+    Linear in direction: neighbours are near enough for their reflections to add up in phase. Constant power in
+    distance: those of the two shells do not.
 
     Args:
         low: float32 (n_slots, n).
@@ -178,13 +180,12 @@ def _to_grid(low, high, now, active, level, near_m, far_m, gains_from, gains_to,
         fa = at - math.floor(at)
         depth = math.log(max(now[s, DISTANCE], near_m) / near_m) / math.log(far_m / near_m)
         fd = min(depth, 1.0)
-        this, next_ = math.cos(0.5 * math.pi * fa), math.sin(0.5 * math.pi * fa)
         gain = level * _reverb_gain(now[s])
         near, far = gain * math.cos(0.5 * math.pi * fd), gain * math.sin(0.5 * math.pi * fd)
-        gains_to[s, a0] = near * this
-        gains_to[s, a1] = near * next_
-        gains_to[s, n_azimuth + a0] = far * this
-        gains_to[s, n_azimuth + a1] = far * next_
+        gains_to[s, a0] = near * (1.0 - fa)
+        gains_to[s, a1] = near * fa
+        gains_to[s, n_azimuth + a0] = far * (1.0 - fa)
+        gains_to[s, n_azimuth + a1] = far * fa
         for i in range(mono.shape[0]):
             mono[i] = low[s, i] + high[s, i]
         for g in range(grid.shape[0]):
@@ -285,7 +286,10 @@ class Renderer:
         self._layouts: dict[str, Layout] = {}
         self._ramps: dict[str, _Ramp] = {}
         self._heads: dict[str, Convolver] = {}
+        self._new: set[str] = set()
         self.set_layouts(layouts)
+        # Nothing was heard before, so nothing has to rise.
+        self._new.clear()
 
     @property
     def room(self) -> str:
@@ -303,6 +307,7 @@ class Renderer:
             if name in self._layouts:
                 continue
             self._layouts[name] = layout
+            self._new.add(name)
             self._ramps[name] = _Ramp.silent(self.n_slots, layout.n_bus)
             if layout.responses is not None:
                 self._heads[name] = Convolver(layout.responses)
@@ -375,6 +380,10 @@ class Renderer:
         layout, ramp = self._layouts[name], self._ramps[name]
         table = layout.table
         pan_sources(table.low, table.high, table.adds_powers, self._now, self._active, ramp.low_to, ramp.high_to)
+        if name in self._new:
+            # Its direct sound rises from silence, and so does the rest.
+            mains, lfe = mains * _RISE, lfe * _RISE
+            self._new.discard(name)
         bus: Float32 = layout.mains_to_bus @ mains
         _to_bus(self._low, self._high, self._direct, self._active, ramp.low_from, ramp.low_to, ramp.high_from,
                 ramp.high_to, bus)  # fmt: skip

@@ -25,7 +25,7 @@ NO_WALL = "anechoic"
 # Octave bands in which absorption and reverberation times are given.
 BANDS_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 # Counts up when the meaning of a stored bank changes.
-BANK_FORMAT = 4
+BANK_FORMAT = 5
 # The field of an outdoor room, wide enough that nothing but the ground is near.
 OUTDOOR_SIZE_M = (120.0, 120.0, 40.0)
 OUTDOOR_LISTENER_M = (60.0, 60.0, 1.6)

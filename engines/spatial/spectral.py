@@ -27,11 +27,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from engines.specs import Float32
-
-Complex64 = NDArray[np.complex64]
 
 
 def _has_avx512() -> bool:
@@ -67,18 +64,6 @@ def aligned_zeros(*shape: int) -> Float32:
     raw = np.zeros(4 * count + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + 4 * count].view(np.float32).reshape(shape)
-
-
-def tiled(spectra: Complex64, n_out: int) -> Float32:
-    """Complex spectra (n_in, n_parts, n, n_bins) as `responses` of n_out >= n outputs."""
-    n_in, n_parts, n, n_bins = spectra.shape
-    n_tiles = -(-n_bins // WIDTH)
-    result = aligned_zeros(n_tiles, n_parts, n_in, n_out, 2, WIDTH)
-    for tile in range(n_tiles):
-        bins = spectra[..., tile * WIDTH : (tile + 1) * WIDTH].swapaxes(0, 1)
-        result[tile, :, :, :n, 0, : bins.shape[-1]] = bins.real
-        result[tile, :, :, :n, 1, : bins.shape[-1]] = bins.imag
-    return result
 
 
 _VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
@@ -343,6 +328,18 @@ def write_lines(spectra, first, n, inputs, lines, head) -> None:
         for k in range(n):
             to = ((tile * n_rows + head) * n_in + inputs[first + k]) * 2 * WIDTH
             _split_complex(flat_spectra, 2 * (k * width + tile * WIDTH), flat_lines, to)
+
+
+@njit(cache=True, nogil=True)
+def write_responses(spectra, n, part, row, responses) -> None:
+    """Put the spectra of one input's first n outputs, complex64 (n, n_tiles * WIDTH), into a partition."""
+    flat_responses, flat_spectra = responses.reshape(-1), spectra.view(np.float32).reshape(-1)
+    tiles, n_parts, n_in, n_out = responses.shape[:4]
+    width = spectra.shape[1]
+    for tile in range(tiles):
+        at = ((tile * n_parts + part) * n_in + row) * n_out * 2 * WIDTH
+        for k in range(n):
+            _split_complex(flat_spectra, 2 * (k * width + tile * WIDTH), flat_responses, at + k * 2 * WIDTH)
 
 
 @njit(cache=True, nogil=True)
