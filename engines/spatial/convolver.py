@@ -140,10 +140,12 @@ def _advance(x, y, late, history, responses, outs, memory, numbers):
     for i in range(n_in):
         if fill == 0 and alive[i] > 0:
             alive[i] -= 1
+        # Without an early exit, so that the loop becomes vector instructions: most inputs of a grid are silent.
+        sounds = False
         for k in range(n):
-            if abs(x[i, k]) > _NOTHING:
-                alive[i] = numbers[_RINGS_OUT]
-                break
+            sounds |= abs(x[i, k]) > _NOTHING
+        if sounds:
+            alive[i] = numbers[_RINGS_OUT]
         if alive[i] > 0:
             active[n_active] = i
             n_active += 1

@@ -39,7 +39,7 @@ ROOM_FADE_S = 0.12
 AZIMUTH, ELEVATION, EXTENT, DISTANCE, GAIN, LFE = range(6)
 N_PLACEMENT = 6
 
-_RISE = (np.arange(BLOCK, dtype=np.float32) + 1) / BLOCK
+_RISE: Float32 = ((np.arange(BLOCK) + 1) / BLOCK).astype(np.float32)
 _CROSSOVER = np.float32(1.0 - math.exp(-2.0 * math.pi * CROSSOVER_HZ / SAMPLE_RATE_HZ))
 _GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GLIDE_S)
 _GAIN_GLIDE_SHARE = 1.0 - math.exp(-BLOCK_S / GAIN_GLIDE_S)
@@ -149,11 +149,28 @@ def _add_ramped(x, g0, g1, y):
 
 
 @njit(cache=True, nogil=True)
-def _to_grid(low, high, now, active, level, near_m, far_m, gains_from, gains_to, grid, mono):
-    """Pan each source between two directions and two shells of the reflection grid.
+def _grid_points(placement, n_azimuth, near_m, far_m, points, gains):
+    """The four grid points around a source, int64 (4,), and what it sends to each, float32 (4,).
 
     Linear in direction: neighbours are near enough for their reflections to add up in phase. Constant power in
     distance: those of the two shells do not.
+    """
+    at = (placement[AZIMUTH] % 360.0) / 360.0 * n_azimuth
+    here = int(at) % n_azimuth
+    next_ = (here + 1) % n_azimuth
+    share = at - math.floor(at)
+    depth = min(math.log(max(placement[DISTANCE], near_m) / near_m) / math.log(far_m / near_m), 1.0)
+    near, far = math.cos(0.5 * math.pi * depth), math.sin(0.5 * math.pi * depth) if depth > 0.0 else 0.0
+    if depth == 1.0:
+        near = 0.0
+    points[0], points[1], points[2], points[3] = here, next_, n_azimuth + here, n_azimuth + next_
+    gains[0], gains[1] = near * (1.0 - share), near * share
+    gains[2], gains[3] = far * (1.0 - share), far * share
+
+
+@njit(cache=True, nogil=True)
+def _to_grid(low, high, now, active, level, near_m, far_m, points_from, gains_from, grid, used, mono):
+    """Send each source to the points of the reflection grid around it.
 
     Args:
         low: float32 (n_slots, n).
@@ -163,33 +180,41 @@ def _to_grid(low, high, now, active, level, near_m, far_m, gains_from, gains_to,
         level: of all reflections.
         near_m: radius of the near shell.
         far_m: of the far shell.
-        gains_from: float32 (n_slots, n_grid), at the end of the last block.
-        gains_to: likewise, result: at the end of this one.
+        points_from: int64 (n_slots, 4), grid points at the end of the last block; updated.
+        gains_from: float32 (n_slots, 4), what went there; updated.
         grid: float32 (n_grid, n), result.
+        used: bool (n_grid,), rows of the grid that are not zero; updated.
         mono: float32 (n,), scratch.
     """
-    n_azimuth = grid.shape[0] // 2
-    grid[:] = np.float32(0.0)
+    for g in range(grid.shape[0]):
+        if used[g]:
+            grid[g] = np.float32(0.0)
+            used[g] = False
+    points, gains = np.empty(4, np.int64), np.empty(4, np.float32)
     for s in range(now.shape[0]):
-        gains_to[s] = np.float32(0.0)
         if not active[s]:
+            gains_from[s] = np.float32(0.0)
             continue
-        at = (now[s, AZIMUTH] % 360.0) / 360.0 * n_azimuth
-        a0 = int(at) % n_azimuth
-        a1 = (a0 + 1) % n_azimuth
-        fa = at - math.floor(at)
-        depth = math.log(max(now[s, DISTANCE], near_m) / near_m) / math.log(far_m / near_m)
-        fd = min(depth, 1.0)
-        gain = level * _reverb_gain(now[s])
-        near, far = gain * math.cos(0.5 * math.pi * fd), gain * math.sin(0.5 * math.pi * fd)
-        gains_to[s, a0] = near * (1.0 - fa)
-        gains_to[s, a1] = near * fa
-        gains_to[s, n_azimuth + a0] = far * (1.0 - fa)
-        gains_to[s, n_azimuth + a1] = far * fa
+        _grid_points(now[s], grid.shape[0] // 2, near_m, far_m, points, gains)
+        gain = np.float32(level * _reverb_gain(now[s]))
         for i in range(mono.shape[0]):
             mono[i] = low[s, i] + high[s, i]
-        for g in range(grid.shape[0]):
-            _add_ramped(mono, gains_from[s, g], gains_to[s, g], grid[g])
+        for new in range(4):
+            gains[new] *= gain
+            before = np.float32(0.0)
+            for old in range(4):
+                if points_from[s, old] == points[new]:
+                    before += gains_from[s, old]
+                    gains_from[s, old] = np.float32(0.0)
+            if before != 0.0 or gains[new] != 0.0:
+                _add_ramped(mono, before, gains[new], grid[points[new]])
+                used[points[new]] = True
+        for old in range(4):
+            if gains_from[s, old] != 0.0:
+                _add_ramped(mono, gains_from[s, old], np.float32(0.0), grid[points_from[s, old]])
+                used[points_from[s, old]] = True
+        points_from[s] = points
+        gains_from[s] = gains
 
 
 @njit(cache=True, nogil=True)
@@ -241,19 +266,19 @@ class _Reverb:
         self.level = 10.0 ** (bank.wet_db / 20.0)
         self.early = Convolver(np.asarray(bank.early))
         self.late = Convolver(np.asarray(bank.late) * np.float32(self.level))
-        self.grid_from = np.zeros((n_slots, self.early.n_in), np.float32)
-        self._grid_to = np.zeros_like(self.grid_from)
-        self._grid_input = np.zeros((self.early.n_in, BLOCK), np.float32)
+        self.points = np.zeros((n_slots, 4), np.int64)
+        self.gains = np.zeros((n_slots, 4), np.float32)
+        self._grid = np.zeros((self.early.n_in, BLOCK), np.float32)
+        self._used = np.zeros(self.early.n_in, np.bool_)
         self._mono = np.zeros(BLOCK, np.float32)
 
     def step(
         self, low: Float32, high: Float32, tail_input: Float32, now: Float64, active: NDArray[np.bool_]
     ) -> Float32:
         """Reflections in the five main channels, float32 (5, BLOCK), of low + high (n_slots, BLOCK)."""
-        _to_grid(low, high, now, active, self.level, self.bank.near_m, self.bank.far_m, self.grid_from, self._grid_to,
-                 self._grid_input, self._mono)  # fmt: skip
-        self.grid_from, self._grid_to = self._grid_to, self.grid_from
-        wet = self.early.step(self._grid_input)
+        _to_grid(low, high, now, active, self.level, self.bank.near_m, self.bank.far_m, self.points, self.gains,
+                 self._grid, self._used, self._mono)  # fmt: skip
+        wet = self.early.step(self._grid)
         wet += self.late.step(tail_input)
         return wet
 
@@ -333,7 +358,7 @@ class Renderer:
                 gains[slot] = 0.0
         for reverb in (self._reverb, self._old_reverb):
             if reverb is not None:
-                reverb.grid_from[slot] = 0.0
+                reverb.gains[slot] = 0.0
 
     def step(
         self, dry: Float32, placement: Float64, sounding: NDArray[np.bool_], bed: Float32
