@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engines.spatial.bank import RirBank
 from engines.spatial.convolver import Convolver
+from engines.spatial.doppler import Doppler
 from engines.spatial.layouts import Layout
 from engines.spatial.panning import pan_sources
 from engines.specs import BLOCK, BLOCK_S, SAMPLE_RATE_HZ, Float32
@@ -290,10 +291,13 @@ class Renderer:
         bank: the room.
         layouts: what to render; may be changed while running with `set_layouts`.
         n_slots: number of rows in the dry block.
+        doppler: whether sound takes the time that its way takes, and shifts as the way changes. It is heard later for
+            that: 3 ms a metre.
     """
 
-    def __init__(self, bank: RirBank, layouts: Iterable[Layout], n_slots: int) -> None:
+    def __init__(self, bank: RirBank, layouts: Iterable[Layout], n_slots: int, doppler: bool = False) -> None:
         self.n_slots = n_slots
+        self._doppler = Doppler(n_slots) if doppler else None
         self._reverb = _Reverb(bank, n_slots)
         self._old_reverb: _Reverb | None = None
         self._fade_blocks_left = 0
@@ -376,6 +380,8 @@ class Renderer:
             By layout name, float32 (n_channels, BLOCK).
         """
         _glide(placement, sounding, self._now, self._active, _GLIDE_SHARE, _GAIN_GLIDE_SHARE)
+        if self._doppler is not None:
+            dry = self._doppler.step(dry, self._now[:, DISTANCE], self._active)
         _prepare(dry, self._now, self._active, _CROSSOVER, self._bands, self._direct, self._sends_from, self._low,
                  self._high, self._sends)  # fmt: skip
         mains = self._reflections(self._sends[:1])
