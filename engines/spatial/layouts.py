@@ -23,6 +23,7 @@ from engines.spatial.bank import MAIN_AZIMUTHS_DEG, N_MAIN
 from engines.spatial.hrtf import Hrtf
 from engines.spatial.loudness import k_weighting_power
 from engines.spatial.panning import (
+    CROSSOVER_HZ,
     PanningTable,
     dome_shares,
     grid_directions,
@@ -188,32 +189,34 @@ def _binaural(hrtf: Hrtf) -> Layout:
     rings = [unit_vectors(np.arange(n) * 360.0 / n, np.full(n, elevation)) for elevation, n in _SPHERE_RINGS]
     sphere = np.concatenate(rings)
     responses = hrtf.towards(sphere)
-    loudness = _pink_loudness(responses)
-    each = np.sqrt(np.diag(loudness))
+    each = np.sqrt(np.diag(_pink_loudness(responses)))
+    responses = (responses / each[:, None, None]).astype(np.float32)
+    shares = sphere_shares(grid_directions(), sphere)
     mains_to_bus = np.zeros((len(sphere), N_MAIN), np.float32)
     mains_to_bus[(_mains() @ sphere.T).argmax(axis=1), np.arange(N_MAIN)] = 1.0
     return Layout(
         name="binaural",
         channels=("FL", "FR"),
-        table=table_from_amplitudes(sphere_shares(grid_directions(), sphere), loudness / np.outer(each, each)),
+        table=table_from_amplitudes(shares, _pink_loudness(responses), _pink_loudness(responses, CROSSOVER_HZ)),
         mains_to_bus=mains_to_bus,
         bus_to_output=None,
-        responses=(responses / each[:, None, None]).astype(np.float32),
+        responses=responses,
         lfe_channel=None,
         loudness_weights=np.ones(2, np.float32),
     )
 
 
-def _pink_loudness(responses: Float32) -> Float64:
+def _pink_loudness(responses: Float32, above_hz: float = 0.0) -> Float64:
     """How pink noise through pairs of responses adds up: K-weighted powers, float64 (n, n), of (n, 2, n_taps).
 
-    1 is the loudness of the noise itself.
+    1 is the loudness of the noise itself; of what a high-pass of first order leaves of it, where `above_hz` is given.
     """
     n_fft = 4 * responses.shape[2]
-    frequency_hz = np.fft.rfftfreq(n_fft, 1.0 / SAMPLE_RATE_HZ)
+    frequency_hz = np.arange(n_fft // 2 + 1) * (SAMPLE_RATE_HZ / n_fft)
     pink = np.zeros(len(frequency_hz))
     heard = (frequency_hz >= 20.0) & (frequency_hz <= 20_000.0)
     pink[heard] = k_weighting_power(frequency_hz[heard]) / frequency_hz[heard]
+    pink[heard] /= 1.0 + (above_hz / frequency_hz[heard]) ** 2
     spectra = np.fft.rfft(responses.astype(np.float64), n_fft, axis=2) * np.sqrt(pink / pink.sum())
     flat = spectra.reshape(len(responses), -1)
     return np.real(flat @ flat.conj().T)

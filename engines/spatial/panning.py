@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.spatial import ConvexHull
 
 from engines.specs import Float32
@@ -29,6 +30,10 @@ ELEVATION_STEP_DEG = 5
 N_AZIMUTH = 360 // AZIMUTH_STEP_DEG
 N_ELEVATION = 180 // ELEVATION_STEP_DEG + 1
 _ARC_SAMPLES = 5
+# Widths at which `arc_gain` is sampled; a quarter of each is a whole number of azimuth steps.
+ARC_EXTENTS_DEG = (0, 8, 16, 20, 24, 32, 40, 60, 120)
+# Between the low and the high band.
+CROSSOVER_HZ = 700.0
 # Exponent of the base weights in the low band: 1 is exact in velocity, 0.5 in energy. At 0.6 the energy vector of 5.1
 # misses by 2.3 degrees in the median and 4.7 at the 95th percentile, the velocity vector by 6.4 and 13.1.
 LOW_BAND_EXPONENT = 0.6
@@ -43,11 +48,14 @@ class PanningTable:
         high: the same above the crossover.
         adds_powers: whether averaging over an arc adds powers (loudspeakers) rather than amplitudes (Ambisonics), in
             the low and in the high band.
+        arc_gain: float32 (N_ELEVATION, N_AZIMUTH + 1, len(ARC_EXTENTS_DEG)), what makes a wide source in the high band
+            as loud as a narrow one.
     """
 
     low: Float32
     high: Float32
     adds_powers: tuple[bool, bool]
+    arc_gain: Float32
 
 
 def unit_vectors(azimuth_deg: Float64, elevation_deg: Float64) -> Float64:
@@ -77,30 +85,54 @@ def table_from_shares(shares: Float64, weights: Float32, to_output: Float64 | No
         mixed = gains if to_output is None else gains @ to_output.T
         return _closed(mixed / np.sqrt((mixed**2 @ weights.astype(np.float64))[..., None]))
 
-    return PanningTable(equally_loud(shares**LOW_BAND_EXPONENT), equally_loud(np.sqrt(shares)), (True, True))
+    low, high = equally_loud(shares**LOW_BAND_EXPONENT), equally_loud(np.sqrt(shares))
+    return PanningTable(low, high, (True, True), _UNIT_ARC_GAIN)
 
 
 def table_from_harmonics(harmonics: Float64) -> PanningTable:
     """Ambisonic table from encoding gains: float64 (N_ELEVATION, N_AZIMUTH, n_bus), any sign."""
     closed = _closed(harmonics)
-    return PanningTable(closed, closed, (False, False))
+    return PanningTable(closed, closed, (False, False), _UNIT_ARC_GAIN)
 
 
-def table_from_amplitudes(shares: Float64, loudness: Float64) -> PanningTable:
+def table_from_amplitudes(shares: Float64, loudness: Float64, loudness_high: Float64) -> PanningTable:
     """Table of virtual loudspeakers whose neighbours add up in the ear.
 
     Args:
         shares: float64 (N_ELEVATION, N_AZIMUTH, n_bus), >= 0.
         loudness: float64 (n_bus, n_bus), so that gains g sound with power g' loudness g.
+        loudness_high: the same of the high band alone.
     """
-    power = np.einsum("eab,eab->ea", shares @ loudness, shares)
-    closed = _closed(shares / np.sqrt(power)[..., None])
-    # Wavelengths of the low band are long against any arc; those of the high band are not.
-    return PanningTable(closed, closed, (False, True))
+
+    def power(gains: Float32, of: Float64) -> Float32:
+        # Nearly all gains are zero.
+        flat = gains.reshape(-1, gains.shape[-1])
+        return np.einsum("db,db->d", csr_array(flat) @ of.astype(np.float32), flat).reshape(gains.shape[:-1])
+
+    gains = shares.astype(np.float32)
+    gains /= np.sqrt(power(gains, loudness))[..., None]
+    narrow, squares = power(gains, loudness_high), gains**2
+    arc_gain = []
+    for extent in ARC_EXTENTS_DEG:
+        turns = [
+            extent * (2 * k - _ARC_SAMPLES + 1) // (2 * (_ARC_SAMPLES - 1) * AZIMUTH_STEP_DEG)
+            for k in range(_ARC_SAMPLES)
+        ]
+        wide = np.zeros_like(gains)
+        for turn in turns:
+            wide += np.roll(squares, -turn, axis=1)
+        wide = np.sqrt(wide / _ARC_SAMPLES)
+        arc_gain.append(np.sqrt(narrow / power(wide, loudness_high)))
+    closed = _closed(gains)
+    # Wavelengths of the low band are long against any arc, so that neighbours add up there as they are.
+    return PanningTable(closed, closed, (False, True), _closed(np.stack(arc_gain, axis=-1)))
 
 
-def _closed(table: Float64) -> Float32:
+def _closed(table: Float64 | Float32) -> Float32:
     return np.concatenate([table, table[:, :1]], axis=1).astype(np.float32)
+
+
+_UNIT_ARC_GAIN = np.ones((N_ELEVATION, N_AZIMUTH + 1, len(ARC_EXTENTS_DEG)), np.float32)
 
 
 def ring_shares(directions: Float64, speaker_azimuths_deg: tuple[float, ...]) -> Float64:
@@ -215,24 +247,39 @@ def _pan(table, adds_powers, azimuth_deg, elevation_deg, extent_deg, scratch, ga
 
 
 @njit(cache=True, nogil=True)
-def pan_sources(low, high, adds_powers, angles_deg, active, gains_low, gains_high) -> None:
+def _arc_gain(table, azimuth_deg, elevation_deg, extent_deg, scratch):
+    """What an arc of that width needs to be as loud as a point; linear between ARC_EXTENTS_DEG."""
+    _look_up(table, azimuth_deg, elevation_deg, scratch)
+    upper = 1
+    while upper < len(ARC_EXTENTS_DEG) - 1 and extent_deg > ARC_EXTENTS_DEG[upper]:
+        upper += 1
+    begin, end = ARC_EXTENTS_DEG[upper - 1], ARC_EXTENTS_DEG[upper]
+    share = min((extent_deg - begin) / (end - begin), 1.0)
+    return scratch[upper - 1] * (1.0 - share) + scratch[upper] * share
+
+
+@njit(cache=True, nogil=True)
+def pan_sources(low, high, adds_powers, arc_gain, angles_deg, active, gains_low, gains_high) -> None:
     """Fill gains_low and gains_high, float32 (n_sources, n_bus), for the active rows.
 
     Args:
         low: table of the low band, as in `PanningTable`.
         high: table of the high band.
         adds_powers: as in `PanningTable`.
+        arc_gain: as in `PanningTable`.
         angles_deg: float64 (n_sources, 3): azimuth, elevation, extent.
         active: bool (n_sources,).
         gains_low: output; rows of inactive sources become zero.
         gains_high: output, likewise.
     """
     scratch = np.empty(low.shape[2], np.float32)
+    arc_scratch = np.empty(arc_gain.shape[2], np.float32)
     for s in range(angles_deg.shape[0]):
         if active[s]:
             azimuth, elevation, extent = angles_deg[s, 0], angles_deg[s, 1], angles_deg[s, 2]
             _pan(low, adds_powers[0], azimuth, elevation, extent, scratch, gains_low[s])
             _pan(high, adds_powers[1], azimuth, elevation, extent, scratch, gains_high[s])
+            gains_high[s] *= _arc_gain(arc_gain, azimuth, elevation, extent, arc_scratch)
         else:
             gains_low[s] = 0.0
             gains_high[s] = 0.0

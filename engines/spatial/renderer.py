@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from engines.spatial.bank import GRID_AZIMUTHS, RirBank
 from engines.spatial.convolver import Convolver
 from engines.spatial.layouts import Layout
-from engines.spatial.panning import pan_sources
+from engines.spatial.panning import CROSSOVER_HZ, pan_sources
 from engines.specs import BLOCK, BLOCK_S, SAMPLE_RATE_HZ, Float32
 
 Float64 = NDArray[np.float64]
 
-CROSSOVER_HZ = 700.0
 LFE_CUTOFF_HZ = 90.0
 # Played 10 dB louder than a main channel (ITU-R BS.775-4, annex 7), so sent 10 dB lower.
 LFE_SEND = 10.0 ** (-10.0 / 20.0)
@@ -324,7 +323,9 @@ class Renderer:
         layout, ramp = self._layouts[name], self._ramps[name]
         table = layout.table
         angles = np.ascontiguousarray(self._now[:, [AZIMUTH, ELEVATION, EXTENT]])
-        pan_sources(table.low, table.high, table.adds_powers, angles, self._active, ramp.low_to, ramp.high_to)
+        pan_sources(
+            table.low, table.high, table.adds_powers, table.arc_gain, angles, self._active, ramp.low_to, ramp.high_to
+        )
         gains = direct[:, None].astype(np.float32)
         ramp.low_to *= gains
         ramp.high_to *= gains

@@ -24,7 +24,7 @@ def table():
 def gains(table, azimuth_deg, elevation_deg=0.0, extent_deg=0.0):
     angles = np.array([[azimuth_deg, elevation_deg, extent_deg]], float)
     low, high = (np.zeros((1, table.low.shape[2]), np.float32) for _ in range(2))
-    pan_sources(table.low, table.high, table.adds_powers, angles, np.array([True]), low, high)
+    pan_sources(table.low, table.high, table.adds_powers, table.arc_gain, angles, np.array([True]), low, high)
     return low[0], high[0]
 
 
