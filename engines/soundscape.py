@@ -122,6 +122,11 @@ class Soundscape:
         """For room and layout changes."""
         return self._renderer
 
+    @property
+    def crowd_db(self) -> float:
+        """Gain that all sources share because of their number, <= 0."""
+        return self._crowd_db or 0.0
+
     def voices(self) -> dict[int, str]:
         """Voice name by source id, of everything that sounds now."""
         return {seat.source_id: seat.voice_name for seat in self._seats if seat is not None and not seat.leaving}
@@ -207,7 +212,7 @@ class Soundscape:
                 seat.old_voice, seat.fade = seat.voice, 0
                 seat.voice, seat.voice_name = self._new_voice(name, source), name
         seat.motion = source.motion
-        level_db = source.gain_db + VOICES[seat.voice_name].natural_db + (self._crowd_db or 0.0)
+        level_db = source.gain_db + VOICES[seat.voice_name].natural_db + self.crowd_db
         row = self._placement[slot]
         row[AZIMUTH], row[ELEVATION] = source.azimuth_deg, source.elevation_deg
         row[DISTANCE], row[EXTENT] = max(source.distance_m, 0.1), source.extent_deg
