@@ -8,8 +8,9 @@ from engines.sound.registry import VOICES
 from engines.soundscape import CHANNEL_TONES_HZ, CROWD_FALL_DB_S, CROWD_RISE_DB_S, Mix, Soundscape
 from engines.spatial.hrtf import spherical_head
 from engines.spatial.layouts import make_layout
-from engines.spatial.level import LIVE_FALL_DB_S, LIVE_RISE_DB_S, LiveLevel
-from engines.spatial.loudness import TARGET_LUFS, LoudnessMeter
+from engines.spatial.level import LIVE_FALL_DB_S, LIVE_RISE_DB_S, LiveLevel, programme_gain_db
+from engines.spatial.limiter import Limiter
+from engines.spatial.loudness import TARGET_LUFS, LoudnessMeter, PeakMeter
 from engines.specs import BLOCK_S, CHANNELS_5_1, SAMPLE_RATE_HZ, Motion, Scene, Source
 
 FIVE_ONE = make_layout("5.1")
@@ -139,16 +140,31 @@ class Listening:
     def __init__(self, bank):
         self.soundscape = Soundscape(bank, [FIVE_ONE], 1)
         self.level = LiveLevel(FIVE_ONE.loudness_weights)
-        self.gains_db, self.limiting_db = [], []
+        self.gains_db, self.limiting_db, self.raw = [], [], []
 
     def hear(self, scene, seconds):
         """Integrated loudness of that long."""
         meter = LoudnessMeter(FIVE_ONE.loudness_weights)
         for _ in range(round(100 * seconds)):
-            meter.step(self.level.step(self.soundscape.step(scene)["5.1"]))
+            self.raw.append(self.soundscape.step(scene)["5.1"])
+            meter.step(self.level.step(self.raw[-1]))
             self.gains_db.append(self.level.gain_db)
             self.limiting_db.append(self.level.limiting_db)
         return meter.integrated_lufs()
+
+    def as_a_file(self):
+        """Integrated loudness of all that as a file, and the limiter's gain in each block."""
+        weights = FIVE_ONE.loudness_weights
+        raw, peak, mastered = LoudnessMeter(weights), PeakMeter(6), LoudnessMeter(weights)
+        for block in self.raw:
+            raw.step(block)
+            peak.step(block)
+        gain_db = programme_gain_db(raw, peak.peak_dbtp, -1.0, weights, lambda: self.raw)
+        limiter, limiting_db = Limiter(6), []
+        for block in self.raw:
+            mastered.step(limiter.step(block, 10 ** (gain_db / 20)))
+            limiting_db.append(limiter.gain_db)
+        return mastered.integrated_lufs(), limiting_db
 
     def pumping_db(self):
         """Peak to peak of the gain, limiter included, between 0.3 and 4 Hz."""
@@ -165,6 +181,9 @@ def test_few_and_many_sources_end_up_at_the_target_without_pumping(bank, number,
     assert listening.hear(scene, 4.0) == pytest.approx(TARGET_LUFS, abs=2.0)
     assert np.percentile(listening.limiting_db, 1) > -3.0
     assert listening.pumping_db() < 1.0
+    loudness, limiting_db = listening.as_a_file()
+    assert loudness == pytest.approx(TARGET_LUFS, abs=0.5)
+    assert np.percentile(limiting_db, 1) > -3.0
 
 
 def test_sixty_four_sources_and_what_happens_when_one_comes_and_all_but_one_go(bank):
@@ -175,6 +194,9 @@ def test_sixty_four_sources_and_what_happens_when_one_comes_and_all_but_one_go(b
     settled = len(listening.gains_db)
     assert listening.hear(everybody, 3.0) == pytest.approx(TARGET_LUFS, abs=2.0)
     assert np.ptp(listening.gains_db[settled : settled + 100]) < 0.5
+    loudness, limiting_db = listening.as_a_file()
+    assert loudness == pytest.approx(TARGET_LUFS, abs=0.5)
+    assert np.percentile(limiting_db, 1) > -3.0
     listening.hear(replace(everybody, sources=everybody.sources[:1]), 4.0)
     steps = np.diff(listening.gains_db) / BLOCK_S
     assert steps.max() <= LIVE_RISE_DB_S + 1e-9

@@ -200,6 +200,7 @@ async def test_wrong_commands_change_nothing_and_say_why(options):
             ({"gain_db": {"id": 1, "db": 1e9}}, "gain_db"),
             ({"gain_db": 3}, "gain_db"),
             ({"test_tones": 1}, "true or false"),
+            ({"night": "yes"}, "true or false"),
             ({"labels": ["nowhere=dog"]}, "nowhere"),
             ({"prompt": "x" * 1001}, "1000"),
             ({"mute": 1, "jump": 1}, "jump"),
