@@ -141,24 +141,19 @@ def test_layouts_and_containers(render, clip, tmp_path, layout, name, channels):
 
 
 def test_what_is_high_up_comes_from_above_in_7_1_4(render, tmp_path):
-    levels = {}
-    for elevation in (0, 40):
-        out = tmp_path / f"{elevation}.wav"
-        source = f"synthetic:orbit?elevation={elevation}&seconds=4"
-        done(render(source, "--out", out, "--layout", "7.1.4", "--room", "open", "--label", "any=rain"))
-        samples, _, layout = read_sound(out)
-        assert layout == "7.1.4"
-        power = (samples[:, SAMPLE_RATE_HZ:] ** 2).mean(axis=1)
-        levels[elevation] = power[8:].sum() / np.delete(power, 3).sum()
-    assert levels[40] > 0.4
-    assert levels[0] < 0.1
+    out = tmp_path / "a.wav"
+    done(render("synthetic:orbit?elevation=40&seconds=3", "--out", out, "--layout", "7.1.4", "--label", "any=rain"))
+    samples, _, layout = read_sound(out)
+    assert layout == "7.1.4"
+    power = (samples[:, SAMPLE_RATE_HZ:] ** 2).mean(axis=1)
+    assert power[8:].sum() > 0.4 * np.delete(power, 3).sum()
 
 
 def test_night_mode_narrows_the_range_at_the_same_loudness(render, tmp_path):
     spread = {}
     for options in ((), ("--night",)):
         out = tmp_path / f"a{len(options)}.wav"
-        done(render("synthetic:passby?seconds=8", "--out", out, "--label", "any=car", "--room", "open", *options))
+        done(render("synthetic:passby?seconds=5", "--out", out, "--label", "any=car", *options))
         samples = read_sound(out)[0]
         assert measured(samples)[0] == pytest.approx(-23.0, abs=1.0)
         half_seconds = samples[:, : samples.shape[1] // 24_000 * 24_000].reshape(6, -1, 24_000)

@@ -181,6 +181,9 @@ async def test_mute_solo_gain_labels_and_prompt(options):
         await command(web, unmute=number, unsolo=number)
         assert server.mix.gain(number) == pytest.approx(10 ** (-6 / 20))
         assert server.mix.bed_db == -10
+        for night in (True, False):
+            status, text = await command(web, night=night)
+            assert (status, json.loads(text)["night"], server.mix.night) == (200, night, night)
         status, _ = await command(web, labels=["any=tractor"])
         assert status == 200
         await until(lambda: any(s.label == "tractor" for s in server.live.scene().sources), "the new name")
