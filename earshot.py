@@ -97,7 +97,7 @@ def _preset_bank(name: str) -> Path:
 def _layout(name: str, sofa: Path | None) -> Layout:
     if name != "binaural":
         if sofa is not None:
-            raise ConfigError("--hrtf is for --layout binaural")
+            raise ConfigError("--sofa is for --layout binaural")
         return make_layout(name)
     return make_layout(name, load_sofa(sofa) if sofa is not None else find_hrtf(SYSTEM_SOFA))
 
@@ -121,7 +121,7 @@ _Projection = Annotated[
 
 # -- render -----------------------------------------------------------------------------------------------------------
 
-_LayoutName = Literal["5.1", "stereo", "binaural", "ambix"]
+_LayoutName = Literal["5.1", "7.1.4", "stereo", "binaural", "ambix", "ambix2", "ambix3"]
 _Codec = Literal["aac", "opus", "flac", "pcm"]
 
 
@@ -135,7 +135,7 @@ def render(
     ],
     out: Annotated[Path, typer.Option("--out", help="Output: .wav .flac (sound), .mp4 .mov .mkv (video copied).")],
     layout: Annotated[
-        _LayoutName, typer.Option(help="Loudspeakers, headphones (binaural) or first-order Ambisonics.")
+        _LayoutName, typer.Option(help="Loudspeakers, headphones (binaural), or Ambisonics of order 1 (ambix) to 3.")
     ] = "5.1",
     room: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}, or a .toml file.")] = DEFAULT_ROOM,
     stage: Annotated[
@@ -159,10 +159,16 @@ def render(
     vision: Annotated[str, typer.Option(help="Vision engine: auto or builtin.")] = "auto",
     sound: Annotated[str, typer.Option(help="Sound engine: auto or procedural.")] = "auto",
     codec: Annotated[_Codec | None, typer.Option(help="Audio codec. [default: by suffix]", show_default=False)] = None,
-    hrtf: Annotated[
+    sofa: Annotated[
         Path | None,
-        typer.Option(help="SOFA file for binaural. [default: KEMAR if installed, else a sphere]", show_default=False),
+        typer.Option(
+            help="SOFA file (SimpleFreeFieldHRIR) for binaural. [default: KEMAR if installed, else a sphere]",
+            show_default=False,
+        ),
     ] = None,
+    night: Annotated[
+        bool, typer.Option("--night", help="Smaller dynamic range: quiet sounds louder, loud ones quieter.")
+    ] = False,
     offline: Annotated[bool, typer.Option(help="Refuse whatever needs the network.")] = False,
 ) -> None:
     """Turn a video or picture into sound that comes from where things are."""
@@ -171,7 +177,7 @@ def render(
 
     _check_engines(vision, sound)
     rules = tuple(parse_label_rule(text) for text in label or ())
-    chosen_room, chosen_layout = find_room(room), _layout(layout, hrtf)
+    chosen_room, chosen_layout = find_room(room), _layout(layout, sofa)
     clock = MonotonicClock()
     begun_s = clock.now_s()
     with _progress_bar() as show:
@@ -191,6 +197,7 @@ def render(
             prompt=prompt,
             codec=codec,
             offline=offline,
+            night=night,
         )
         try:
             report = render_file(job, clock, None, show)
@@ -240,7 +247,7 @@ def serve(
     seed: Annotated[int | None, typer.Option(min=0, help="Of all voices. [default: 0]", show_default=False)] = None,
     label: Annotated[list[str] | None, typer.Option(help="Name sources: WHERE=NAME. Repeatable.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Name sources from a sentence.")] = None,
-    hrtf: Annotated[
+    sofa: Annotated[
         Path | None,
         typer.Option(help="SOFA file for headphones. [default: KEMAR if installed, else a sphere]", show_default=False),
     ] = None,
@@ -253,7 +260,7 @@ def serve(
 
     given = {
         "source": source, "host": host, "port": port, "room": room, "stage": stage, "hfov_deg": hfov_deg,
-        "projection": projection, "seed": seed, "label": label, "prompt": prompt, "hrtf": hrtf,
+        "projection": projection, "seed": seed, "label": label, "prompt": prompt, "sofa": sofa,
     }  # fmt: skip
     wanted: dict[str, Any] = read_config(config) | {
         key: value for key, value in given.items() if value is not None and value != []
@@ -262,11 +269,11 @@ def serve(
     rooms = PRESETS | {first_room.name: first_room}
     uris = [str(uri) for uri in wanted.get("source", [DEFAULT_SOURCE])]
     rules = tuple(parse_label_rule(str(text)) for text in wanted.get("label", []))
-    sofa = Path(str(wanted["hrtf"])) if "hrtf" in wanted else None
+    head = Path(str(wanted["sofa"])) if "sofa" in wanted else None
     clock = MonotonicClock()
     for uri in uris:
         open_input(uri, clock, live=True).close()
-    layouts = {name: _layout(name, sofa if name == "binaural" else None) for name in LAYOUTS}
+    layouts = {name: _layout(name, head if name == "binaural" else None) for name in LAYOUTS}
     with _progress_bar() as show:
         _bank(first_room, show)
         warm_up(tuple(layouts.values()), lambda done, total: show("kernels", done, total))

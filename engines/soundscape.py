@@ -42,6 +42,9 @@ _INAUDIBLE_DB = -59.0
 # Level of the bed alone, and while anything sounds: then it steps back, so that it does not blur where things are.
 _BED_ALONE_DB, _BED_BEHIND_DB = -12.0, -20.0
 _BED_MOVE_DB_S = 6.0
+# Many sources step back together, by half (in dB) of what they would add up to: 1.5 dB per doubling of their number.
+_CROWD_DB_PER_DECADE = 5.0
+CROWD_FALL_DB_S, CROWD_RISE_DB_S = 3.0, 0.8
 _TONE_LEVEL = 0.1
 # A tone for each channel, far enough apart to tell them by ear and by filter.
 CHANNEL_TONES_HZ = {"FL": 400.0, "FR": 600.0, "FC": 800.0, "LFE": 80.0, "BL": 1000.0, "BR": 1250.0}
@@ -57,6 +60,7 @@ class Mix:
         gain_db: per id.
         bed_db: level of the ambience; -inf switches it off.
         test_tones: a different tone in each channel instead of the scene.
+        night: a smaller dynamic range, for the level control behind this.
     """
 
     muted: frozenset[int] = frozenset()
@@ -64,6 +68,7 @@ class Mix:
     gain_db: Mapping[int, float] | None = None
     bed_db: float = 0.0
     test_tones: bool = False
+    night: bool = False
 
     def gain(self, source_id: int) -> float:
         """Linear gain of a source."""
@@ -108,6 +113,7 @@ class Soundscape:
         self._sounding = np.zeros(n_slots, np.bool_)
         self._bed_balance = np.sqrt(N_MAIN * balanced_weights(MAIN_AZIMUTHS_DEG))[:, None]
         self._bed_db = _BED_ALONE_DB
+        self._crowd_db: float | None = None
         self._tone_position = 0
         self.mix = Mix()
 
@@ -115,6 +121,11 @@ class Soundscape:
     def renderer(self) -> Renderer:
         """For room and layout changes."""
         return self._renderer
+
+    @property
+    def crowd_db(self) -> float:
+        """Gain that all sources share because of their number, <= 0."""
+        return self._crowd_db or 0.0
 
     def voices(self) -> dict[int, str]:
         """Voice name by source id, of everything that sounds now."""
@@ -124,11 +135,25 @@ class Soundscape:
         """The next 10 ms: by layout name, float32 (n_channels, BLOCK), before level control."""
         mix = self.mix
         present: dict[int, Source] = {s.slot: s for s in scene.sources if s.gain_db > _INAUDIBLE_DB}
+        self._make_room_for(present.values(), mix)
         for slot in range(len(self._seats)):
             self._seat(slot, present.get(slot), mix)
         bed = self._bed_block(scene.ambience, mix)
         rendered = self._renderer.step(self._dry, self._placement, self._sounding, bed)
         return self._tones(rendered) if mix.test_tones else rendered
+
+    def _make_room_for(self, sources: Iterable[Source], mix: Mix) -> None:
+        """Move the gain that all sources share towards what suits their number; a fading one counts less than one."""
+        number = sum(min(1.0, 10.0 ** (s.gain_db / 10.0) * mix.gain(s.source_id) ** 2) for s in sources)
+        if number == 0.0:
+            # After silence the first sources come in at their level.
+            self._crowd_db = None
+            return
+        target_db = -_CROWD_DB_PER_DECADE * math.log10(max(number, 1.0))
+        before_db = target_db if self._crowd_db is None else self._crowd_db
+        self._crowd_db = min(
+            before_db + CROWD_RISE_DB_S * BLOCK_S, max(before_db - CROWD_FALL_DB_S * BLOCK_S, target_db)
+        )
 
     def _bed_block(self, ambience: Ambience, mix: Mix) -> Float32:
         """The next 10 ms of the bed, float32 (N_MAIN, BLOCK)."""
@@ -187,7 +212,7 @@ class Soundscape:
                 seat.old_voice, seat.fade = seat.voice, 0
                 seat.voice, seat.voice_name = self._new_voice(name, source), name
         seat.motion = source.motion
-        level_db = source.gain_db + VOICES[seat.voice_name].natural_db
+        level_db = source.gain_db + VOICES[seat.voice_name].natural_db + self.crowd_db
         row = self._placement[slot]
         row[AZIMUTH], row[ELEVATION] = source.azimuth_deg, source.elevation_deg
         row[DISTANCE], row[EXTENT] = max(source.distance_m, 0.1), source.extent_deg

@@ -55,7 +55,7 @@ def _render(layouts: tuple[Layout, ...]) -> None:
         level, peak = LiveLevel(layout.loudness_weights), PeakMeter(layout.n_channels)
         for _ in range(2):
             block = renderer.step(dry, placement, np.ones(1, np.bool_), bed)[layout.name]
-            peak.step(level.step(block))
+            peak.step(level.step(block, night=True))
 
 
 def _look() -> None:

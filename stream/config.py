@@ -12,7 +12,7 @@ from engines.errors import ConfigError
 
 _KEYS = {
     "source": list, "host": str, "port": int, "room": str, "stage": str, "hfov_deg": float, "projection": str,
-    "seed": int, "label": list, "prompt": str, "hrtf": str,
+    "seed": int, "label": list, "prompt": str, "sofa": str,
 }  # fmt: skip
 
 

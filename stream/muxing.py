@@ -24,27 +24,37 @@ from engines.errors import ConfigError, OutputError
 from engines.specs import SAMPLE_RATE_HZ, Float32
 from stream.inputs.media import open_container, video_stream
 
-# suffix -> (container, codec unless the user names another)
-_FORMATS = {
-    ".wav": ("wav", "pcm"),
-    ".flac": ("flac", "flac"),
-    ".mp4": ("mp4", "aac"),
-    ".mov": ("mov", "aac"),
-    ".mkv": ("matroska", "flac"),
-}
+_CONTAINERS = {".wav": "wav", ".flac": "flac", ".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _CODECS = {"pcm": "pcm_s24le", "flac": "flac", "aac": "aac", "opus": "libopus"}
-_ALLOWED = {
-    "wav": {"pcm"},
-    "flac": {"flac"},
-    "mp4": {"aac", "opus", "flac"},
-    "mov": {"aac"},
-    "matroska": {"flac", "aac", "opus", "pcm"},
-}
-_LOSSY = {"aac", "opus"}
 _SAMPLE_FORMAT = {"pcm_s24le": "s32", "flac": "s32", "aac": "fltp", "libopus": "flt"}
-_LAYOUT_NAMES = {"5.1": "5.1", "stereo": "stereo", "binaural": "stereo", "ambix": "ambisonic 1"}
+# Codecs that a container can hold; the first is used unless the user names another.
+_ALLOWED = {
+    "wav": ("pcm",),
+    "flac": ("flac",),
+    "mp4": ("aac", "opus", "flac"),
+    "mov": ("aac",),
+    "matroska": ("flac", "aac", "opus", "pcm"),
+}
+# With twelve loudspeakers: where each of them is written down as what it is. FLAC ends at eight channels, Matroska and
+# Opus have no word for this layout.
+_ALLOWED_7_1_4 = {"wav": ("pcm",), "mov": ("pcm",), "mp4": ("pcm",)}
+# Ambisonics: lossless, and nothing that takes the channels for loudspeakers. FLAC calls four of them quadraphonic
+# (RFC 9639, 9.1.3), so the order of channels there is for those who know; more than eight it cannot hold.
+_ALLOWED_AMBISONIC = {"wav": ("pcm",), "mov": ("pcm",), "matroska": ("pcm",)}
+_ALLOWED_FIRST_ORDER = {**_ALLOWED_AMBISONIC, "flac": ("flac",), "matroska": ("flac", "pcm"), "mp4": ("flac",)}
+# Name for FFmpeg, and what may hold it.
+_LAYOUTS = {
+    "5.1": ("5.1", _ALLOWED),
+    "7.1.4": ("7.1.4", _ALLOWED_7_1_4),
+    "stereo": ("stereo", _ALLOWED),
+    "binaural": ("stereo", _ALLOWED),
+    "ambix": ("ambisonic 1", _ALLOWED_FIRST_ORDER),
+    "ambix2": ("ambisonic 2", _ALLOWED_AMBISONIC),
+    "ambix3": ("ambisonic 3", _ALLOWED_AMBISONIC),
+}
 _BIT_RATE_PER_CHANNEL = {"aac": 96_000, "libopus": 80_000}
 NOTICE = "Synthetic sound, generated from the picture by earshot"
+_FAST_START = {"movflags": "+faststart"}
 _CEILING_DBTP, _LOSSY_CEILING_DBTP = -1.0, -2.0
 
 
@@ -99,14 +109,17 @@ def plan_output(path: Path, layout: str, codec: str | None = None) -> OutputPlan
         OutputError: the folder does not exist or is not writable.
     """
     suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise ConfigError(f"{path}: unknown output format {suffix or '(none)'} (there are {', '.join(_FORMATS)})")
-    container, default = _FORMATS[suffix]
-    name = codec or default
-    if name not in _ALLOWED[container]:
-        raise ConfigError(f"{path}: {suffix} cannot hold {name} (it can hold {', '.join(sorted(_ALLOWED[container]))})")
-    if layout == "ambix" and name in _LOSSY:
-        raise ConfigError(f"{path}: Ambisonics needs a lossless codec; use .wav, .flac or .mkv")
+    if suffix not in _CONTAINERS:
+        raise ConfigError(f"{path}: unknown output format {suffix or '(none)'} (there are {', '.join(_CONTAINERS)})")
+    container = _CONTAINERS[suffix]
+    _, allowed = _LAYOUTS[layout]
+    if container not in allowed:
+        fitting = ", ".join(name for name, held in _CONTAINERS.items() if held in allowed)
+        raise ConfigError(f"{path}: {suffix} cannot hold {layout}; use {fitting}")
+    name = codec or allowed[container][0]
+    if name not in allowed[container]:
+        fitting = ", ".join(sorted(allowed[container]))
+        raise ConfigError(f"{path}: {suffix} cannot hold {layout} as {name} (it can as {fitting})")
     if path.is_dir():
         raise OutputError(f"{path}: is a folder")
     folder = path.parent
@@ -121,7 +134,7 @@ class _Sound:
     """Encodes blocks into packets of one stream."""
 
     def __init__(self, container: OutputContainer, plan: OutputPlan) -> None:
-        layout = _LAYOUT_NAMES[plan.layout]
+        layout, _ = _LAYOUTS[plan.layout]
         stream = container.add_stream(plan.codec, rate=SAMPLE_RATE_HZ, layout=layout)
         assert isinstance(stream, AudioStream)
         self._stream, self._layout, self._position = stream, layout, 0
@@ -236,7 +249,8 @@ def write_file(plan: OutputPlan, blocks: Iterator[Float32], video: str | None, u
     """
     source = open_container(video) if video is not None and plan.has_video else None
     try:
-        options = {"movflags": "+faststart"} if plan.container in ("mp4", "mov") else {}
+        # Sixteen channels fill the four gigabytes of a plain WAVE file in half an hour (RF64: EBU Tech 3306).
+        options = {"wav": {"rf64": "auto"}, "mp4": _FAST_START, "mov": _FAST_START}.get(plan.container, {})
         with _disk_errors(plan.path), av.open(str(plan.part), "w", format=plan.container, options=options) as target:
             target.metadata["comment"] = NOTICE
             if source is None:

@@ -139,7 +139,7 @@ class Playout:
         self._choose_layouts()
         scene = self._current_scene(begun_s)
         for name, block in self._soundscape.step(scene).items():
-            levelled = self._levels[name].step(block)
+            levelled = self._levels[name].step(block, self._soundscape.mix.night)
             self.fanouts[name].publish(self._encoders[name].encode(levelled, index))
         done_s = self._clock.now_s()
         stats, slot = self.stats, index % _KEPT_BLOCKS

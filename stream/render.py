@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -31,6 +32,7 @@ from engines.spatial.layouts import Layout
 from engines.spatial.level import programme_gain_db
 from engines.spatial.limiter import LIMITER_DELAY, Limiter
 from engines.spatial.loudness import LoudnessMeter, PeakMeter
+from engines.spatial.night import NightMode
 from engines.specs import BLOCK, SAMPLE_RATE_HZ, Float32, Frame, Scene
 from engines.vision import VisionEngine
 from stream.ahead import read_ahead
@@ -70,6 +72,7 @@ class RenderJob:
         prompt: names for the rest.
         codec: audio codec; None for the container's usual one.
         offline: refuse network inputs.
+        night: compress the dynamic range.
     """
 
     uri: str
@@ -87,6 +90,7 @@ class RenderJob:
     prompt: str = ""
     codec: str | None = None
     offline: bool = False
+    night: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,9 +328,13 @@ class _Work:
             n_samples = min(n_samples, self._written)
         ceiling = self._plan.ceiling_dbtp
         self._progress("levelling", 0.0, None)
-        gain_db = programme_gain_db(
-            self._loudness, self._peak.peak_dbtp, ceiling, weights, lambda: self._spooled(n_samples)
-        )
+        heard, highest = self._loudness, self._peak
+        if self._job.night:
+            heard, highest = LoudnessMeter(weights), PeakMeter(self._job.layout.n_channels)
+            for block in self._programme(n_samples):
+                heard.step(block)
+                highest.step(block)
+        gain_db = programme_gain_db(heard, highest.peak_dbtp, ceiling, weights, lambda: self._programme(n_samples))
         loudness, peak = LoudnessMeter(weights), PeakMeter(self._job.layout.n_channels)
         video = None
         if self._plan.has_video:
@@ -357,6 +365,15 @@ class _Work:
                 left -= block.shape[1]
                 yield np.ascontiguousarray(block)
 
+    def _programme(self, n_samples: int) -> Iterator[Float32]:
+        """The same, in night mode if that is wanted."""
+        loudness_lufs = self._loudness.integrated_lufs()
+        if not (self._job.night and math.isfinite(loudness_lufs)):
+            return self._spooled(n_samples)
+        night = NightMode(self._job.layout.loudness_weights)
+        night.reference_lufs = loudness_lufs
+        return (night.step(block) for block in self._spooled(n_samples))
+
     def _mastered(
         self, n_samples: int, gain_db: float, ceiling: float, loudness: LoudnessMeter, peak: PeakMeter
     ) -> Generator[Float32, None, None]:
@@ -365,7 +382,7 @@ class _Work:
         gain = 10.0 ** (gain_db / 20.0)
         skip, given = LIMITER_DELAY, 0
         tail = np.zeros((self._job.layout.n_channels, LIMITER_DELAY), np.float32)
-        for block in itertools.chain(self._spooled(n_samples), (tail,)):
+        for block in itertools.chain(self._programme(n_samples), (tail,)):
             y = limiter.step(block, gain)
             if skip:
                 dropped = min(skip, y.shape[1])

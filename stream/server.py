@@ -137,6 +137,7 @@ class Server:
             "input": self.live.on_air,
             "room": self._room,
             "test_tones": mix.test_tones,
+            "night": mix.night,
             "stats": {
                 "blocks": stats.blocks,
                 "underruns": stats.underruns,
@@ -166,7 +167,7 @@ class Server:
         """Carry out one command of the page: a JSON object with one or more of the keys below.
 
         `input` number; `mute`, `unmute`, `solo`, `unsolo` source id; `gain_db` {"id", "db"}; `bed_db`; `test_tones`
-        true or false; `labels` list of rules; `prompt` text.
+        and `night` true or false; `labels` list of rules; `prompt` text.
 
         Raises:
             ConfigError: a key or a value that is wrong; nothing is changed then.
@@ -183,10 +184,10 @@ class Server:
                 mix = _with_gain(mix, value)
             elif key == "bed_db":
                 mix = replace(mix, bed_db=_number(key, value, *_GAIN_RANGE_DB))
-            elif key == "test_tones":
+            elif key in ("test_tones", "night"):
                 if not isinstance(value, bool):
-                    raise ConfigError("test_tones must be true or false")
-                mix = replace(mix, test_tones=value)
+                    raise ConfigError(f"{key} must be true or false")
+                mix = replace(mix, **{key: value})
             elif key == "labels":
                 if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or len(value) > 100:
                     raise ConfigError("labels must be a list of at most 100 texts")

@@ -90,6 +90,8 @@ def read_sound(path: Path) -> tuple[np.ndarray, int, str]:
     """Samples (n_channels, n) in [-1, 1), rate and layout of a file's sound."""
     with av.open(str(path)) as file:
         stream = file.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        # Interleaved: PyAV cannot read more than eight planes of a frame.
+        resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
         parts = [out.to_ndarray() for frame in file.decode(stream) for out in resampler.resample(frame)]
-        return np.concatenate(parts, axis=1), stream.rate, stream.layout.name
+        samples = np.concatenate(parts, axis=1).reshape(-1, stream.layout.nb_channels).T
+        return samples, stream.rate, stream.layout.name

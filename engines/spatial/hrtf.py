@@ -16,7 +16,7 @@ from engines.specs import SAMPLE_RATE_HZ, SPEED_OF_SOUND_M_S, Float32
 
 Float64 = NDArray[np.float64]
 
-N_TAPS = 256
+N_TAPS = 480
 _HEAD_RADIUS_M = 0.0875
 _EQUALISER_LIMIT_DB = 12.0
 
@@ -41,31 +41,56 @@ class Hrtf:
 
 
 def load_sofa(path: Path) -> Hrtf:
-    """Read a SimpleFreeFieldHRIR SOFA file.
+    """Read a SimpleFreeFieldHRIR SOFA file (AES69), of any sampling rate.
 
     Raises:
         AssetError: not readable, or not head-related impulse responses.
     """
     try:
         with h5py.File(path, "r") as file:
+            convention = _text(file.attrs.get("SOFAConventions", "SimpleFreeFieldHRIR"))
             responses = np.asarray(file["Data.IR"], np.float64)
             positions = np.asarray(file["SourcePosition"], np.float64)
             rate_hz = round(float(np.asarray(file["Data.SamplingRate"], np.float64).flat[0]))
-            kind = file["SourcePosition"].attrs.get("Type", b"spherical")
-    except (OSError, KeyError, ValueError) as error:
+            spherical = _text(file["SourcePosition"].attrs.get("Type", "spherical")).startswith("spherical")
+            delays = np.asarray(file.get("Data.Delay", np.zeros((1, 2))), np.float64)
+            ears = np.asarray(file.get("ReceiverPosition", [[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]), np.float64)
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise AssetError(f"SOFA file {path}: {error}") from error
-    if responses.ndim != 3 or responses.shape[1] != 2 or len(positions) != len(responses):
+    if convention != "SimpleFreeFieldHRIR":
+        raise AssetError(f"SOFA file {path}: holds {convention}, not SimpleFreeFieldHRIR")
+    if responses.ndim != 3 or responses.shape[1] != 2 or positions.shape != (len(responses), 3):
         raise AssetError(f"SOFA file {path}: expected impulse responses of two ears, got shape {responses.shape}")
-    if (kind.decode() if isinstance(kind, bytes) else str(kind)).startswith("spherical"):
-        directions = unit_vectors(positions[:, 0], positions[:, 1])
-    else:
-        directions = positions / np.linalg.norm(positions, axis=1, keepdims=True)
+    if not (rate_hz > 0 and np.isfinite(responses).all() and responses.any() and np.isfinite(positions).all()):
+        raise AssetError(f"SOFA file {path}: holds no usable numbers")
+    directions = unit_vectors(positions[:, 0], positions[:, 1]) if spherical else _normalised(positions)
+    if delays.shape in ((1, 2), (len(responses), 2)) and delays.any():
+        responses = _delayed(responses, np.broadcast_to(delays, (len(responses), 2)))
+    # The order of the ears is the file's own affair.
+    if ears.size >= 6 and ears.reshape(2, 3, -1)[0, 1, 0] < ears.reshape(2, 3, -1)[1, 1, 0]:
+        responses = responses[:, ::-1]
     if rate_hz != SAMPLE_RATE_HZ:
         from scipy.signal import resample_poly  # heavy, and most files have the rate already
 
         common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
         responses = resample_poly(responses, SAMPLE_RATE_HZ // common, rate_hz // common, axis=2)
     return Hrtf(path.stem, directions, _equalised(_trimmed(responses)))
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _normalised(positions: Float64) -> Float64:
+    return positions / np.maximum(np.linalg.norm(positions, axis=1, keepdims=True), 1e-9)
+
+
+def _delayed(responses: Float64, delays: Float64) -> Float64:
+    """Responses (n, 2, n_taps) later by (n, 2) samples, to a fraction of one; what all have in common is left out."""
+    delays = delays - delays.min()
+    n_fft = 2 ** math.ceil(math.log2(responses.shape[2] + math.ceil(float(delays.max())) + 64))
+    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(n_fft) * delays[..., None])
+    return np.fft.irfft(np.fft.rfft(responses, n_fft, axis=2) * turn, n_fft, axis=2)
 
 
 def _trimmed(responses: Float64) -> Float64:

@@ -1,9 +1,13 @@
 """Output layouts: how a direction becomes bus channels, and bus channels become output channels.
 
 5.1       five loudspeakers of ITU-R BS.775-4 and a low-frequency send
-stereo    Lo/Ro down-mix of the five by BS.775-4, annex 4
+7.1.4     seven loudspeakers around and four at 45 degrees above, ITU-R BS.2051-3 system J, and a low-frequency send
+stereo    Lo/Ro down-mix of the five by BS.775-4, annex 4; sources afterwards as loud as in front
 binaural  a dense sphere of virtual loudspeakers, each with its head-related impulse responses
-ambix     first-order Ambisonics, ACN order, SN3D (Nachbar et al. 2011)
+ambix     first-order Ambisonics, ACN order, SN3D (Nachbar et al. 2011); ambix2 and ambix3 of second and third order
+
+A source is equally loud from every direction and in every layout: as loud as if one loudspeaker in front played it.
+Loudness is that of BS.1770-5 over the loudspeakers or the two ears; of Ambisonics, that of the omnidirectional channel.
 """
 
 from __future__ import annotations
@@ -14,24 +18,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ConfigError
+from engines.spatial.ambisonics import CHANNELS, encoding_gains, n_harmonics
 from engines.spatial.bank import MAIN_AZIMUTHS_DEG, N_MAIN
 from engines.spatial.hrtf import Hrtf
+from engines.spatial.loudness import k_weighting_power
 from engines.spatial.panning import (
+    CROSSOVER_HZ,
     PanningTable,
+    dome_shares,
     grid_directions,
     ring_shares,
     sphere_shares,
+    table_from_amplitudes,
     table_from_harmonics,
     table_from_shares,
     unit_vectors,
 )
-from engines.specs import CHANNELS_5_1, LFE_CHANNEL, Float32
+from engines.specs import CHANNELS_5_1, LFE_CHANNEL, SAMPLE_RATE_HZ, Float32
 
 Float64 = NDArray[np.float64]
 
-LAYOUTS = ("5.1", "stereo", "binaural", "ambix")
+LAYOUTS = ("5.1", "7.1.4", "stereo", "binaural", "ambix", "ambix2", "ambix3")
+AMBISONIC_ORDERS = {"ambix": 1, "ambix2": 2, "ambix3": 3}
 
 _MINUS_3_DB = 0.5**0.5
+# FFmpeg's order of "7.1.4"; BS.2051 names M+030 M-030 M+000 LFE1 M+135 M-135 M+090 M-090 U+045 U-045 U+135 U-135.
+CHANNELS_7_1_4 = (*CHANNELS_5_1, "SL", "SR", "TFL", "TFR", "TBL", "TBR")
+_RING_7_DEG = (30.0, -30.0, 0.0, 135.0, -135.0, 90.0, -90.0)
+_TOP_4_DEG, _TOP_ELEVATION_DEG = (45.0, -45.0, 135.0, -135.0), 45.0
+# BS.1770-5, table 4: +1.5 dB for what is less than 30 degrees high and 60 to 120 degrees to a side.
+_SIDE_WEIGHT = 1.41
 # (elevation, number of azimuths). Five degrees in the horizontal plane keeps the interaural delays of neighbours
 # within 45 us, so a source between two of them combs above 11 kHz only.
 _SPHERE_RINGS = ((-90.0, 1), (-40.0, 12), (-20.0, 24), (0.0, 72), (20.0, 24), (40.0, 12), (60.0, 12), (90.0, 1))
@@ -80,83 +96,127 @@ def make_layout(name: str, hrtf: Hrtf | None = None) -> Layout:
     """
     if name == "5.1":
         return _five_one()
+    if name == "7.1.4":
+        return _seven_one_four()
     if name == "stereo":
         return _stereo()
-    if name == "ambix":
-        return _ambix()
+    if name in AMBISONIC_ORDERS:
+        return _ambix(name, AMBISONIC_ORDERS[name])
     if name == "binaural" and hrtf is not None:
         return _binaural(hrtf)
     raise ConfigError(f"no layout called {name!r} (there are {', '.join(LAYOUTS)})")
 
 
-def _mains_table() -> PanningTable:
-    return table_from_shares(ring_shares(grid_directions(), MAIN_AZIMUTHS_DEG))
+def _mains() -> Float64:
+    """Directions of the five main channels: float64 (5, 3)."""
+    return unit_vectors(np.asarray(MAIN_AZIMUTHS_DEG), np.zeros(N_MAIN))
+
+
+def _loudspeakers(name: str, channels: tuple[str, ...], weights: Float32, shares: Float64, mains: Float64) -> Layout:
+    """A layout of one bus channel per loudspeaker, and the LFE between them.
+
+    Args:
+        name: of the layout.
+        channels: of the output.
+        weights: (n_channels,), of BS.1770.
+        shares: base weights of the table.
+        mains: float64 (n_bus, 5).
+    """
+    lfe = channels.index("LFE")
+    return Layout(
+        name=name,
+        channels=channels,
+        table=table_from_shares(shares, np.delete(weights, lfe)),
+        mains_to_bus=mains.astype(np.float32),
+        bus_to_output=np.delete(np.eye(len(channels), dtype=np.float32), lfe, axis=1),
+        responses=None,
+        lfe_channel=lfe,
+        loudness_weights=weights,
+    )
 
 
 def _five_one() -> Layout:
-    to_output = np.zeros((len(CHANNELS_5_1), N_MAIN), np.float32)
-    for bus, channel in enumerate(("FL", "FR", "FC", "BL", "BR")):
-        to_output[CHANNELS_5_1.index(channel), bus] = 1.0
-    return Layout(
-        name="5.1",
-        channels=CHANNELS_5_1,
-        table=_mains_table(),
-        mains_to_bus=np.eye(N_MAIN, dtype=np.float32),
-        bus_to_output=to_output,
-        responses=None,
-        lfe_channel=LFE_CHANNEL,
-        loudness_weights=np.array([1.0, 1.0, 1.0, 0.0, 1.41, 1.41], np.float32),
-    )
+    weights = np.array([1.0, 1.0, 1.0, 0.0, _SIDE_WEIGHT, _SIDE_WEIGHT], np.float32)
+    shares = ring_shares(grid_directions(), MAIN_AZIMUTHS_DEG)
+    return _loudspeakers("5.1", CHANNELS_5_1, weights, shares, np.eye(N_MAIN))
+
+
+def _seven_one_four() -> Layout:
+    weights = np.ones(len(CHANNELS_7_1_4), np.float32)
+    weights[LFE_CHANNEL] = 0.0
+    for side in ("SL", "SR"):
+        weights[CHANNELS_7_1_4.index(side)] = _SIDE_WEIGHT
+    top = unit_vectors(np.asarray(_TOP_4_DEG), np.full(len(_TOP_4_DEG), _TOP_ELEVATION_DEG))
+    shares = dome_shares(grid_directions(), _RING_7_DEG, top)
+    # The surrounds of the room at 110 degrees come from the two loudspeakers on either side of that.
+    mains = np.sqrt(dome_shares(_mains(), _RING_7_DEG, top))
+    mains /= np.linalg.norm(mains, axis=1, keepdims=True)
+    return _loudspeakers("7.1.4", CHANNELS_7_1_4, weights, shares, mains.T)
 
 
 def _stereo() -> Layout:
-    down_mix = [[1.0, 0.0, _MINUS_3_DB, _MINUS_3_DB, 0.0], [0.0, 1.0, _MINUS_3_DB, 0.0, _MINUS_3_DB]]
+    down_mix = np.array([[1.0, 0.0, _MINUS_3_DB, _MINUS_3_DB, 0.0], [0.0, 1.0, _MINUS_3_DB, 0.0, _MINUS_3_DB]])
+    weights = np.ones(2, np.float32)
     return Layout(
         name="stereo",
         channels=("FL", "FR"),
-        table=_mains_table(),
-        mains_to_bus=np.eye(N_MAIN, dtype=np.float32),
-        bus_to_output=np.asarray(down_mix, np.float32),
+        table=table_from_shares(ring_shares(grid_directions(), MAIN_AZIMUTHS_DEG), weights, down_mix),
+        mains_to_bus=down_mix.astype(np.float32),
+        bus_to_output=np.eye(2, dtype=np.float32),
         responses=None,
         lfe_channel=None,
-        loudness_weights=np.ones(2, np.float32),
+        loudness_weights=weights,
     )
 
 
-def _first_order(directions: Float64) -> Float64:
-    """W Y Z X of unit vectors (..., 3)."""
-    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
-    return np.stack([np.ones_like(x), y, z, x], axis=-1)
-
-
-def _ambix() -> Layout:
-    mains = unit_vectors(np.asarray(MAIN_AZIMUTHS_DEG), np.zeros(N_MAIN))
+def _ambix(name: str, order: int) -> Layout:
+    n = n_harmonics(order)
+    weights = np.zeros(n, np.float32)
+    weights[0] = 1.0
     return Layout(
-        name="ambix",
-        channels=("W", "Y", "Z", "X"),
-        table=table_from_harmonics(_first_order(grid_directions())),
-        mains_to_bus=_first_order(mains).T.astype(np.float32),
-        bus_to_output=np.eye(4, dtype=np.float32),
+        name=name,
+        channels=CHANNELS[:n],
+        table=table_from_harmonics(encoding_gains(grid_directions(), order)),
+        mains_to_bus=encoding_gains(_mains(), order).T.astype(np.float32),
+        bus_to_output=np.eye(n, dtype=np.float32),
         responses=None,
         lfe_channel=None,
-        # Loudness of the omnidirectional component: what one loudspeaker would have played.
-        loudness_weights=np.array([1.0, 0.0, 0.0, 0.0], np.float32),
+        loudness_weights=weights,
     )
 
 
 def _binaural(hrtf: Hrtf) -> Layout:
     rings = [unit_vectors(np.arange(n) * 360.0 / n, np.full(n, elevation)) for elevation, n in _SPHERE_RINGS]
     sphere = np.concatenate(rings)
-    mains = unit_vectors(np.asarray(MAIN_AZIMUTHS_DEG), np.zeros(N_MAIN))
+    responses = hrtf.towards(sphere)
+    each = np.sqrt(np.diag(_pink_loudness(responses)))
+    responses = (responses / each[:, None, None]).astype(np.float32)
+    shares = sphere_shares(grid_directions(), sphere)
     mains_to_bus = np.zeros((len(sphere), N_MAIN), np.float32)
-    mains_to_bus[(mains @ sphere.T).argmax(axis=1), np.arange(N_MAIN)] = 1.0
+    mains_to_bus[(_mains() @ sphere.T).argmax(axis=1), np.arange(N_MAIN)] = 1.0
     return Layout(
         name="binaural",
         channels=("FL", "FR"),
-        table=table_from_shares(sphere_shares(grid_directions(), sphere)),
+        table=table_from_amplitudes(shares, _pink_loudness(responses), _pink_loudness(responses, CROSSOVER_HZ)),
         mains_to_bus=mains_to_bus,
         bus_to_output=None,
-        responses=hrtf.towards(sphere),
+        responses=responses,
         lfe_channel=None,
         loudness_weights=np.ones(2, np.float32),
     )
+
+
+def _pink_loudness(responses: Float32, above_hz: float = 0.0) -> Float64:
+    """How pink noise through pairs of responses adds up: K-weighted powers, float64 (n, n), of (n, 2, n_taps).
+
+    1 is the loudness of the noise itself; of what a high-pass of first order leaves of it, where `above_hz` is given.
+    """
+    n_fft = 4 * responses.shape[2]
+    frequency_hz = np.arange(n_fft // 2 + 1) * (SAMPLE_RATE_HZ / n_fft)
+    pink = np.zeros(len(frequency_hz))
+    heard = (frequency_hz >= 20.0) & (frequency_hz <= 20_000.0)
+    pink[heard] = k_weighting_power(frequency_hz[heard]) / frequency_hz[heard]
+    pink[heard] /= 1.0 + (above_hz / frequency_hz[heard]) ** 2
+    spectra = np.fft.rfft(responses.astype(np.float64), n_fft, axis=2) * np.sqrt(pink / pink.sum())
+    flat = spectra.reshape(len(responses), -1)
+    return np.real(flat @ flat.conj().T)

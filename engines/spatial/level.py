@@ -6,19 +6,21 @@ import math
 from collections.abc import Callable, Iterable
 
 from engines.spatial.limiter import Limiter
-from engines.spatial.loudness import LoudnessMeter
+from engines.spatial.loudness import TARGET_LUFS, LoudnessMeter
+from engines.spatial.night import NightMode
 from engines.specs import BLOCK_S, Float32
 
-# EBU R 128; the tolerance is what a second pass is worth.
-TARGET_LUFS = -23.0
+# What another pass is worth.
 _TOLERANCE_LU = 0.1
 _MAX_PASSES = 4
 _MAX_GAIN_DB = 40.0
 
 _LIVE_WINDOW_HOPS = 30
-_LIVE_RISE_DB_S, _LIVE_FALL_DB_S = 0.8, 3.0
+LIVE_RISE_DB_S, LIVE_FALL_DB_S = 0.8, 3.0
+# Near the target the gain moves by a share of what is missing, so that it does not follow single sounds.
+_LIVE_SETTLE_S = 4.0
 _LIVE_GATE_LUFS = -55.0
-_LIVE_RANGE_DB = (-12.0, 24.0)
+_LIVE_RANGE_DB = (-24.0, 24.0)
 _LIVE_START_DB = 6.0
 
 
@@ -62,9 +64,10 @@ def programme_gain_db(
 
 
 class LiveLevel:
-    """Gain and limiter of one live layout.
+    """Gain, night mode and limiter of one live layout.
 
-    The gain follows the loudness of the last three seconds, rising slowly and falling faster; in a pause it stays.
+    The gain follows the loudness of the last three seconds: by a quarter of what is missing per second, at most
+    LIVE_RISE_DB_S up and LIVE_FALL_DB_S down; in a pause it stays.
 
     Args:
         weights: BS.1770 channel weights.
@@ -73,6 +76,7 @@ class LiveLevel:
 
     def __init__(self, weights: Float32, ceiling_dbtp: float = -1.0) -> None:
         self._meter = LoudnessMeter(weights, keep_hops=_LIVE_WINDOW_HOPS)
+        self._night = NightMode(weights, on=False)
         self._limiter = Limiter(len(weights), ceiling_dbtp)
         self.gain_db = _LIVE_START_DB
 
@@ -81,13 +85,21 @@ class LiveLevel:
         """Reduction in the last block, <= 0."""
         return self._limiter.gain_db
 
-    def step(self, block: Float32) -> Float32:
-        """Level one block, float32 (n_channels, BLOCK); the output lags by the limiter's delay."""
+    def step(self, block: Float32, night: bool = False) -> Float32:
+        """Level one block, float32 (n_channels, BLOCK); the output lags by the limiter's delay.
+
+        Args:
+            block: before level control.
+            night: compress the dynamic range, see `NightMode`.
+        """
         self._meter.step(block)
         heard = self._meter.short_term_lufs()
         if heard > _LIVE_GATE_LUFS:
             low, high = _LIVE_RANGE_DB
-            wanted = min(max(TARGET_LUFS - heard, low), high)
-            step = wanted - self.gain_db
-            self.gain_db += min(max(step, -_LIVE_FALL_DB_S * BLOCK_S), _LIVE_RISE_DB_S * BLOCK_S)
+            missing = min(max(TARGET_LUFS - heard, low), high) - self.gain_db
+            self.gain_db += BLOCK_S * min(max(missing / _LIVE_SETTLE_S, -LIVE_FALL_DB_S), LIVE_RISE_DB_S)
+        self._night.on = night
+        if not self._night.idle:
+            self._night.reference_lufs = TARGET_LUFS - self.gain_db
+            block = self._night.step(block)
         return self._limiter.step(block, 10.0 ** (self.gain_db / 20.0))

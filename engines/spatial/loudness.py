@@ -13,10 +13,13 @@ from engines.specs import SAMPLE_RATE_HZ, Float32
 
 Float64 = NDArray[np.float64]
 
+# EBU R 128.
+TARGET_LUFS = -23.0
+
 # Annex 1, tables 1 and 2: coefficients of the K-weighting at 48 kHz, (b0, b1, b2, a1, a2).
-_SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
-_HIGH_PASS = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
-_OFFSET_DB = -0.691
+SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
+HIGH_PASS = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+OFFSET_DB = -0.691
 _GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
 # Gating blocks of 400 ms, one every 100 ms.
@@ -43,8 +46,17 @@ def oversampling_phases() -> Float32:
     return np.asarray(phases, np.float32)
 
 
+def k_weighting_power(frequency_hz: Float64) -> Float64:
+    """Squared magnitude of the K-weighting at 48 kHz, float64 like `frequency_hz`."""
+    delay = np.exp(-2j * np.pi * frequency_hz / SAMPLE_RATE_HZ)
+    response = np.ones_like(delay)
+    for b0, b1, b2, a1, a2 in (SHELF, HIGH_PASS):
+        response *= (b0 + b1 * delay + b2 * delay**2) / (1.0 + a1 * delay + a2 * delay**2)
+    return np.abs(response) ** 2
+
+
 @njit(cache=True, nogil=True)
-def _k_weighted_energy(x, weights, state, shelf, high_pass):
+def k_weighted_energy(x, weights, state, shelf, high_pass) -> float:
     """Weighted sum of squares of (n_channels, n) after K-weighting; state float64 (n_channels, 4)."""
     total = 0.0
     for c in range(x.shape[0]):
@@ -102,7 +114,7 @@ class LoudnessMeter:
         while done < x.shape[1]:
             take = min(x.shape[1] - done, _HOP - state.hop_fill)
             part = x[:, done : done + take]
-            state.hop_energy += _k_weighted_energy(part, self._weights, state.filters, _SHELF, _HIGH_PASS)
+            state.hop_energy += k_weighted_energy(part, self._weights, state.filters, SHELF, HIGH_PASS)
             state.hop_fill += take
             done += take
             if state.hop_fill == _HOP:
@@ -120,7 +132,7 @@ class LoudnessMeter:
             n = len(hops) * _HOP + self._state.hop_fill
             return _lufs(total / n, gain_db) if n and total > 0 else -math.inf
         blocks = np.convolve(hops, np.full(_HOPS_PER_BLOCK, 1.0 / _HOPS_PER_BLOCK), mode="valid")
-        level = _OFFSET_DB + 10.0 * np.log10(np.maximum(blocks, 1e-20)) + gain_db
+        level = OFFSET_DB + 10.0 * np.log10(np.maximum(blocks, 1e-20)) + gain_db
         above = blocks[level > _GATE_LUFS]
         if not len(above):
             return -math.inf
@@ -136,7 +148,7 @@ class LoudnessMeter:
 
 
 def _lufs(mean_square: float, gain_db: float) -> float:
-    return _OFFSET_DB + 10.0 * math.log10(mean_square) + gain_db
+    return OFFSET_DB + 10.0 * math.log10(mean_square) + gain_db
 
 
 @njit(cache=True, nogil=True, fastmath=True)

@@ -19,12 +19,11 @@ from engines.spatial.bank import RirBank
 from engines.spatial.convolver import Convolver
 from engines.spatial.doppler import Doppler
 from engines.spatial.layouts import Layout
-from engines.spatial.panning import pan_sources
+from engines.spatial.panning import CROSSOVER_HZ, pan_sources
 from engines.specs import BLOCK, BLOCK_S, SAMPLE_RATE_HZ, Float32
 
 Float64 = NDArray[np.float64]
 
-CROSSOVER_HZ = 700.0
 LFE_CUTOFF_HZ = 90.0
 # Played 10 dB louder than a main channel (ITU-R BS.775-4, annex 7), so sent 10 dB lower.
 LFE_SEND = 10.0 ** (-10.0 / 20.0)
@@ -410,7 +409,8 @@ class Renderer:
         """Direct sound of one layout, plus what all layouts share."""
         layout, ramp = self._layouts[name], self._ramps[name]
         table = layout.table
-        pan_sources(table.low, table.high, table.adds_powers, self._now, self._active, ramp.low_to, ramp.high_to)
+        pan_sources(table.low, table.high, table.adds_powers, table.arc_gain, self._now, self._active, ramp.low_to,
+                    ramp.high_to)  # fmt: skip
         if name in self._new:
             # Its direct sound rises from silence, and so does the rest.
             mains, lfe = mains * _RISE, lfe * _RISE

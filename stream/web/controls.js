@@ -16,6 +16,8 @@ export class Controls {
     this.roomStatus = document.querySelector("#room-status");
     this.labels = document.querySelector("#labels");
     this.prompt = document.querySelector("#prompt");
+    this.night = document.querySelector("#night");
+    this._nightMs = -Infinity;
     this.labelsError = document.querySelector("#labels-error");
     this.promptError = document.querySelector("#prompt-error");
     this.namesDone = document.querySelector("#names-done");
@@ -24,6 +26,7 @@ export class Controls {
     this._shown = {};
     this.input.addEventListener("change", () => this._choose());
     this.room.addEventListener("change", () => this._switch());
+    this.night.addEventListener("change", () => this._toggleNight());
     document.querySelector("#names").addEventListener("submit", (event) => {
       event.preventDefault();
       this._apply();
@@ -42,6 +45,8 @@ export class Controls {
     if (state.rooms) fill(this.room, state.rooms.map((name) => [name, roomName(name)]));
     if (state.input !== undefined) this._showInput(state.input);
     if (state.room !== undefined && !this._switching) this._showRoom(state.room);
+    // A picture that was on its way already does not know of the last click.
+    if (state.night !== undefined && performance.now() - this._nightMs > 800) this.night.checked = state.night;
     if (state.labels) this._showField(this.labels, "labels", state.labels.join("\n"));
     if (state.prompt !== undefined) this._showField(this.prompt, "prompt", state.prompt);
   }
@@ -74,6 +79,15 @@ export class Controls {
     const untouched = this._shown[name] === undefined || field.value === this._shown[name];
     if (untouched && field.value !== text && document.activeElement !== field) field.value = text;
     if (untouched) this._shown[name] = field.value;
+  }
+
+  async _toggleNight() {
+    this._nightMs = performance.now();
+    try {
+      this.onState(await command({ night: this.night.checked }));
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
   async _choose() {

@@ -117,3 +117,39 @@ def test_without_a_file_there_is_still_a_head(tmp_path):
     assert find_hrtf(tmp_path / "none.sofa").name == "spherical head"
     there = write_sofa(tmp_path / "kemar.sofa", *two_sided())
     assert find_hrtf(tmp_path / "none.sofa", there).name == "kemar"
+
+
+def test_delays_beside_the_responses_are_applied(tmp_path):
+    responses, positions = two_sided()
+    plain = write_sofa(tmp_path / "plain.sofa", responses, positions)
+    moved = write_sofa(tmp_path / "moved.sofa", responses, positions)
+    with h5py.File(moved, "a") as file:
+        file["Data.Delay"] = np.array([[7.0, 2.5]])
+    before, after = (lag_s(*heard(load_sofa(path), 0)) for path in (plain, moved))
+    assert after - before == pytest.approx(-4.5 / SAMPLE_RATE_HZ, abs=2e-6)
+
+
+def test_ears_may_come_in_either_order(tmp_path):
+    responses, positions = two_sided()
+    plain = write_sofa(tmp_path / "plain.sofa", responses, positions)
+    swapped = write_sofa(tmp_path / "swapped.sofa", responses[:, ::-1], positions)
+    with h5py.File(swapped, "a") as file:
+        file["ReceiverPosition"] = np.array([[[0.0], [-0.09], [0.0]], [[0.0], [0.09], [0.0]]])
+    np.testing.assert_allclose(heard(load_sofa(plain), 90), heard(load_sofa(swapped), 90), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda file: file.attrs.__setitem__("SOFAConventions", "GeneralFIR"), "holds GeneralFIR"),
+        (lambda file: file["Data.IR"].__setitem__((0, 0, 0), np.nan), "no usable numbers"),
+        (lambda file: file["Data.IR"].__setitem__(..., 0.0), "no usable numbers"),
+        (lambda file: file["Data.SamplingRate"].__setitem__(..., 0.0), "no usable numbers"),
+    ],
+)
+def test_a_sofa_file_with_other_contents_is_refused_in_one_line(tmp_path, change, says):
+    path = write_sofa(tmp_path / "odd.sofa", *two_sided())
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(AssetError, match=says):
+        load_sofa(path)

@@ -12,18 +12,19 @@ from engines.spatial.panning import (
     unit_vectors,
 )
 
+WEIGHTS = np.array([1, 1, 1, 1.41, 1.41], np.float32)
 SPEAKERS = unit_vectors(np.array(MAIN_AZIMUTHS_DEG), np.zeros(5))
 
 
 @pytest.fixture(scope="module")
 def table():
-    return table_from_shares(ring_shares(grid_directions(), MAIN_AZIMUTHS_DEG))
+    return table_from_shares(ring_shares(grid_directions(), MAIN_AZIMUTHS_DEG), WEIGHTS)
 
 
 def gains(table, azimuth_deg, elevation_deg=0.0, extent_deg=0.0):
     angles = np.array([[azimuth_deg, elevation_deg, extent_deg]], float)
     low, high = (np.zeros((1, table.low.shape[2]), np.float32) for _ in range(2))
-    pan_sources(table.low, table.high, table.adds_powers, angles, np.array([True]), low, high)
+    pan_sources(table.low, table.high, table.adds_powers, table.arc_gain, angles, np.array([True]), low, high)
     return low[0], high[0]
 
 
@@ -44,23 +45,25 @@ def test_high_band_energy_vector_points_at_the_source(table):
 def test_low_band_splits_its_error_between_both_vectors(table):
     energy = [off(direction_of(gains(table, a)[0] ** 2), a) for a in range(360)]
     velocity = [off(direction_of(gains(table, a)[0]), a) for a in range(360)]
-    assert max(energy) < 10
-    assert max(velocity) < 10
+    assert np.median(energy) <= 3
+    assert max(energy) < 6
+    assert np.median(velocity) < 8
+    assert max(velocity) < 15
 
 
-def test_power_is_the_same_everywhere(table):
+def test_loudness_is_the_same_everywhere(table):
     for azimuth in range(0, 360, 7):
         for elevation in (-80, -30, 0, 45, 90):
             for extent in (0, 20, 90):
                 for band in gains(table, azimuth, elevation, extent):
-                    assert float(band @ band) == pytest.approx(1.0, abs=0.02)
+                    assert float(WEIGHTS @ band**2) == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_loudspeaker_direction_uses_that_loudspeaker_alone(table):
     for index, azimuth in enumerate(MAIN_AZIMUTHS_DEG):
         low, high = gains(table, azimuth)
         for band in (low, high):
-            assert band[index] > 0.99
+            assert WEIGHTS[index] * band[index] ** 2 > 0.98
             assert np.delete(band, index).max() < 0.05
 
 

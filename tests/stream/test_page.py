@@ -40,7 +40,7 @@ def open_tab(server, browser):
         return tabs[-1]
 
     yield open_one
-    server.command(input=0, test_tones=False, bed_db=0)
+    server.command(input=0, test_tones=False, bed_db=0, night=False)
     for tab in tabs:
         tab.context.close()
     assert [tab.complaints for tab in tabs] == [[] for _ in tabs]
@@ -177,6 +177,17 @@ def test_a_server_that_comes_back_is_found_again(browser, cache, bank_dir):
 
 def sources(tab):
     return tab.state()["server"]["sources"]
+
+
+def test_night_mode_is_a_checkbox_that_all_pages_share(open_tab, server):
+    one, other = (open_tab().page.get_by_role("checkbox", name="Night mode") for _ in range(2))
+    one.focus()
+    one.press("Space")
+    until(lambda: server.state()["night"], "the server is told")
+    until(other.is_checked, "the other page shows it")
+    other.press("Space")
+    until(lambda: not server.state()["night"], "the server is told again")
+    until(lambda: not one.is_checked(), "the first page shows it")
 
 
 def test_sources_can_be_muted_and_soloed_by_keyboard_alone(open_tab, server):

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import av
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -124,13 +125,57 @@ def test_directions_all_around(render, tmp_path):
 
 @pytest.mark.parametrize(
     ("layout", "name", "channels"),
-    [("stereo", "a.mp4", 2), ("binaural", "a.flac", 2), ("ambix", "a.wav", 4), ("5.1", "a.mkv", 6)],
+    [
+        ("stereo", "a.mp4", 2),
+        ("binaural", "a.flac", 2),
+        ("ambix", "a.wav", 4),
+        ("ambix3", "a.mkv", 16),
+        ("5.1", "a.mkv", 6),
+    ],
 )
 def test_layouts_and_containers(render, clip, tmp_path, layout, name, channels):
     done(render(clip, "--out", tmp_path / name, "--layout", layout))
     samples, _, _ = read_sound(tmp_path / name)
     assert len(samples) == channels
     assert np.abs(samples).max() > 0.003
+
+
+def test_what_is_high_up_comes_from_above_in_7_1_4(render, tmp_path):
+    out = tmp_path / "a.wav"
+    done(render("synthetic:orbit?elevation=40&seconds=3", "--out", out, "--layout", "7.1.4", "--label", "any=rain"))
+    samples, _, layout = read_sound(out)
+    assert layout == "7.1.4"
+    power = (samples[:, SAMPLE_RATE_HZ:] ** 2).mean(axis=1)
+    assert power[8:].sum() > 0.4 * np.delete(power, 3).sum()
+
+
+def test_night_mode_narrows_the_range_at_the_same_loudness(render, tmp_path):
+    spread = {}
+    for options in ((), ("--night",)):
+        out = tmp_path / f"a{len(options)}.wav"
+        done(render("synthetic:passby?seconds=5", "--out", out, "--label", "any=car", *options))
+        samples = read_sound(out)[0]
+        assert measured(samples)[0] == pytest.approx(-23.0, abs=1.0)
+        half_seconds = samples[:, : samples.shape[1] // 24_000 * 24_000].reshape(6, -1, 24_000)
+        levels_db = 10 * np.log10((half_seconds**2).mean(axis=(0, 2)) + 1e-12)
+        spread[options] = np.ptp(np.percentile(levels_db, (10, 95)))
+    assert spread["--night",] < 0.7 * spread[()]
+
+
+def test_a_head_of_ones_own(render, clip, tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "mine.sofa", "w") as file:
+        file.attrs["SOFAConventions"] = "SimpleFreeFieldHRIR"
+        azimuths = np.arange(0.0, 360.0, 15.0)
+        file["SourcePosition"] = np.stack([azimuths, 0 * azimuths, 0 * azimuths + 1.2], axis=1)
+        responses = 0.01 * rng.standard_normal((len(azimuths), 2, 200))
+        responses[:, 1] *= 0.01  # deaf on the right
+        file["Data.IR"], file["Data.SamplingRate"] = responses, [44_100.0]
+    done(render(clip, "--out", tmp_path / "a.wav", "--layout", "binaural", "--sofa", tmp_path / "mine.sofa"))
+    left, right = read_sound(tmp_path / "a.wav")[0].std(axis=1)
+    assert left > 30 * right
+    reason = refused(render(clip, "--out", tmp_path / "b.wav", "--layout", "binaural", "--sofa", clip), 1)
+    assert "square.mp4" in reason
 
 
 def test_opus_in_mp4(render, clip, tmp_path):
@@ -242,7 +287,7 @@ def test_the_first_half_of_a_truncated_video_is_kept(render, tmp_path):
     ("arguments", "code", "reason"),
     [
         (("--out", "a.xyz"), 2, "unknown output format"),
-        (("--out", "a.wav", "--codec", "aac"), 2, "cannot hold aac"),
+        (("--out", "a.wav", "--codec", "aac"), 2, "cannot hold 5.1 as aac"),
         (("--out", "a.wav", "--room", "cave"), 2, "cave"),
         (("--out", "a.wav", "--vision", "sam9"), 2, "sam9"),
         (("--out", "a.wav", "--sound", "orchestra"), 2, "orchestra"),
@@ -250,7 +295,13 @@ def test_the_first_half_of_a_truncated_video_is_kept(render, tmp_path):
         (("--out", "a.wav", "--truth", "t.jsonl"), 2, "--truth"),
         (("--out", "no/such/folder/a.wav"), 1, "does not exist"),
         (("--out", "a.wav", "--trace", "no/such/t.jsonl"), 1, "no/such"),
-        (("--out", "a.mp4", "--layout", "ambix"), 2, "lossless"),
+        (("--out", "a.mp4", "--layout", "ambix", "--codec", "aac"), 2, "cannot hold ambix as aac"),
+        (("--out", "a.mp4", "--layout", "ambix2"), 2, "use .wav, .mov, .mkv"),
+        (("--out", "a.flac", "--layout", "ambix3"), 2, "cannot hold ambix3"),
+        (("--out", "a.flac", "--layout", "7.1.4"), 2, "use .wav, .mp4, .mov"),
+        (("--out", "a.mkv", "--layout", "7.1.4"), 2, "use .wav, .mp4, .mov"),
+        (("--out", "a.mp4", "--layout", "7.1.4", "--codec", "opus"), 2, "it can as pcm"),
+        (("--out", "a.wav", "--sofa", "clip.mp4"), 2, "--sofa is for --layout binaural"),
     ],
 )
 def test_wrong_usage(render, clip, tmp_path, arguments, code, reason):

@@ -181,6 +181,9 @@ async def test_mute_solo_gain_labels_and_prompt(options):
         await command(web, unmute=number, unsolo=number)
         assert server.mix.gain(number) == pytest.approx(10 ** (-6 / 20))
         assert server.mix.bed_db == -10
+        for night in (True, False):
+            status, text = await command(web, night=night)
+            assert (status, json.loads(text)["night"], server.mix.night) == (200, night, night)
         status, _ = await command(web, labels=["any=tractor"])
         assert status == 200
         await until(lambda: any(s.label == "tractor" for s in server.live.scene().sources), "the new name")
@@ -200,6 +203,7 @@ async def test_wrong_commands_change_nothing_and_say_why(options):
             ({"gain_db": {"id": 1, "db": 1e9}}, "gain_db"),
             ({"gain_db": 3}, "gain_db"),
             ({"test_tones": 1}, "true or false"),
+            ({"night": "yes"}, "true or false"),
             ({"labels": ["nowhere=dog"]}, "nowhere"),
             ({"prompt": "x" * 1001}, "1000"),
             ({"mute": 1, "jump": 1}, "jump"),
