@@ -10,7 +10,7 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,6 @@ from engines.spatial.bank import is_complete
 from engines.spatial.hrtf import SYSTEM_SOFA, find_hrtf, load_sofa
 from engines.spatial.layouts import Layout, make_layout
 from engines.spatial.rooms import DEFAULT_ROOM, PRESETS, Room, find_room
-from engines.warmup import warm_up
 from stream.clock import MonotonicClock
 from stream.config import read_config
 from stream.inputs.opening import open_input
@@ -294,9 +293,15 @@ def serve(
     for uri in uris:
         open_input(uri, clock, live=True).close()
     layouts = {name: _layout(name, sofa if name == "binaural" else None) for name in LAYOUTS}
-    with _progress_bar() as show:
-        _bank(first_room, show)
-        warm_up(tuple(layouts.values()), lambda done, total: show("kernels", done, total))
+    progress = ExitStack()
+    show = progress.enter_context(_progress_bar())
+
+    def ready(url: str) -> None:
+        progress.close()
+        # On standard output, so that a script can wait for it.
+        _out.print(f"earshot is live at {url}", markup=False, soft_wrap=True)
+        sys.stdout.flush()
+
     options = ServerOptions(
         uris=uris,
         host=str(wanted.get("host", "127.0.0.1")),
@@ -309,16 +314,13 @@ def serve(
         live=LiveOptions(wanted.get("stage", "natural"), wanted.get("hfov_deg"), wanted.get("projection")),
         rules=rules,
         prompt=str(wanted.get("prompt", "")),
-        ready=_say_ready,
+        warming=lambda done, total: show("kernels", done, total),
+        ready=ready,
     )
-    asyncio.run(serve_forever(options, clock))
+    with progress:
+        _bank(first_room, show)
+        asyncio.run(serve_forever(options, clock))
     _err.print("earshot: stopped")
-
-
-def _say_ready(url: str) -> None:
-    # On standard output, so that a script can wait for it.
-    _out.print(f"earshot is live at {url}", markup=False, soft_wrap=True)
-    sys.stdout.flush()
 
 
 # -- rooms and voices -------------------------------------------------------------------------------------------------
