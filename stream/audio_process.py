@@ -14,6 +14,7 @@ import logging
 import mmap
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -107,7 +108,10 @@ class _Logger(logging.Handler):
 
 
 def main() -> None:
-    """Play until the parent ends."""
+    """Play until the parent ends; signals that ask for an end are for the parent."""
+    # Whoever ends everything at once (Ctrl-C, a service manager) ends the parent too, and that keeps the order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     link_fd, setup_fd, first_index = (int(argument) for argument in sys.argv[1:])
     link = Link(socket.socket(fileno=link_fd))
     # Mapped, because a process that is started later reads the same file from its beginning.

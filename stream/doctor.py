@@ -144,7 +144,7 @@ def _realtime() -> Finding:
     thread.start()
     thread.join()
     if result == [True]:
-        return Finding("ok", "real-time priority", "the audio thread gets it")
+        return Finding("ok", "real-time priority", "the audio process gets it")
     mend = "add '@audio - rtprio 20' to /etc/security/limits.conf, or run with CAP_SYS_NICE"
     return Finding("note", "real-time priority", "not allowed; sound may stutter on a busy machine", mend)
 

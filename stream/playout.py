@@ -244,7 +244,7 @@ class Playout:
             fds = (theirs.fileno(), self._setup_fd)
             arguments = [*(str(fd) for fd in fds), str(self._next_index)]
             path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-            # A process group of its own: Ctrl-C on a terminal is for the server alone, which then ends this process.
+            # A process group of its own, because Ctrl-C on a terminal may come before signals are ignored.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "stream.audio_process", *arguments],
                 stdin=subprocess.DEVNULL,

@@ -239,7 +239,10 @@ async def test_viewers_share_bytes_and_another_process_goes_on_where_one_died(se
         assert not any("cv2" in Path(m.path).name for m in process.memory_maps())
         subscription = playout.fanouts["stereo"].subscribe(length=1000)
         before = [await subscription.get() for _ in range(10)]
-        os.kill(playout.pid, signal.SIGKILL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            assert playout.stats.restarts == 0
+            os.kill(process.pid, number)
+            before += [await subscription.get() for _ in range(10 if number != signal.SIGKILL else 0)]
         after = [await subscription.get() for _ in range(100)]
         await until(lambda: playout.voices == {1: "rain"}, "the scene is known to the new process")
         assert playout.stats.restarts == 1
