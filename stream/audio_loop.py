@@ -20,6 +20,7 @@ from engines.specs import BLOCK_S, Scene
 from stream.audio_words import BlockDone, Wanted
 from stream.clock import Clock
 from stream.opus import OpusEncoder
+from stream.priority import PREPARING, in_real_time
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,8 @@ class AudioLoop:
             self._preparing.start()
 
     def _prepare_room(self, directory: Path) -> None:
+        # It takes turns with the loop; if it had to wait while holding the interpreter lock, so would the loop.
+        in_real_time(PREPARING)
         try:
             self._prepared = self._soundscape.renderer.prepare_room(load_bank(directory))
         except EarshotError as error:

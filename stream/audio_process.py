@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import logging
 import mmap
-import os
 import pickle
 import signal
 import socket
@@ -27,8 +26,8 @@ from engines.warmup import warm_up_sound
 from stream.audio_loop import AudioLoop, Gone
 from stream.audio_words import MESSAGE_BYTES, Logged, Ready, Setup, Wanted, Warming
 from stream.clock import MonotonicClock
+from stream.priority import AUDIO, in_real_time
 
-_PRIORITY = 10
 _LINE_CHARACTERS = 10_000
 # A thread that prepares a room may hold the lock for so long.
 _SWITCH_INTERVAL_S = 0.0005
@@ -135,20 +134,11 @@ def _play(link: Link, setup: Setup, first_index: int) -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    link.tell(Ready(_ask_for_realtime()))
+    link.tell(Ready(in_real_time(AUDIO)))
     link.first()
     clock = MonotonicClock()
     loop = AudioLoop(soundscape, setup.room, setup.layouts, clock, link.wanted, link.tell, first_index)
     loop.run(threading.Event())
-
-
-def _ask_for_realtime() -> bool:
-    """SCHED_FIFO for the calling thread, where the system allows it."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from stream.fanout import Fanout
 from stream.inputs.base import PTS_PER_S, VideoInfo
 from stream.inputs.media import upright_rgb
 from stream.latest import Closed, Latest
+from stream.priority import ahead_of_others
 from stream.reader import InputReader
 from stream.rows import Row, scene_row
 
@@ -94,8 +95,8 @@ class Live:
         self._take = 0
         self._frames = 0
         self._view_deg: float | None = None
-        self._vision = ThreadPoolExecutor(1, thread_name_prefix="vision")
-        self._pictures_pool = ThreadPoolExecutor(1, thread_name_prefix="picture")
+        self._vision = ThreadPoolExecutor(1, "vision", ahead_of_others)
+        self._pictures_pool = ThreadPoolExecutor(1, "picture", ahead_of_others)
         self._drawing: asyncio.Future[None] | None = None
         self._loop_task: asyncio.Task[None] | None = None
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -31,6 +30,7 @@ from stream.clock import Clock
 from stream.commands import GAIN_RANGE_DB, number, toggled, whole, with_gain
 from stream.live import Live, LiveOptions
 from stream.playout import Playout
+from stream.priority import EVENT_LOOP, ahead_of_others, in_real_time
 from stream.rows import Row
 from stream.sdp import MAX_BYTES, OfferError
 from stream.webrtc import Sessions
@@ -56,7 +56,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _DRAIN_S = 2.0
-_NICENESS = -10
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +343,8 @@ async def serve(options: ServerOptions, clock: Clock) -> None:
     Raises:
         EarshotError: anything the user can act on.
     """
-    _ask_for_attention()
+    ahead_of_others()
+    in_real_time(EVENT_LOOP)
     # A full collection over everything that was imported stops all threads for 80 ms and more; that all stays anyway.
     gc.collect()
     gc.freeze()
@@ -367,18 +367,6 @@ async def serve(options: ServerOptions, clock: Clock) -> None:
     finally:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(signal_number)
-
-
-def _ask_for_attention() -> None:
-    """Ahead of ordinary programs, where the system allows it; threads that are started later inherit it.
-
-    Packets wait for the event loop, that for the interpreter lock, and whoever holds it must not be kept waiting by a
-    busy machine.
-    """
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
-    except OSError:
-        logger.info("no permission to raise the priority of the process")
 
 
 async def _send_pictures(socket: web.WebSocketResponse, get: Callable[[], Any]) -> None:
