@@ -1,6 +1,6 @@
 """The page in a real browser for some minutes: packets, gaps, buffer and latency there; late blocks and memory here.
 
-Beside it a bare real-time thread tells when the machine itself stood still, so that late blocks can be told from ours.
+Beside it bare real-time threads tell when the machine itself stood still, so that late blocks can be told from ours.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _report(
         f"{grown('concealed')} blocks concealed",
         f"{grown('packets') / seconds:.2f} packets/s, {grown('frames') / seconds:.1f} frames/s",
         f"audio process {'has' if last['realtime'] else 'does not have'} real-time priority",
-        f"reference: a bare real-time thread woke more than 20 ms late {sum(late > 20 for _, late in stalls)} times, "
+        f"reference: bare real-time threads, one a core, woke more than 20 ms late {sum(late > 20 for _, late in stalls)} times, "
         f"at most {max((late for _, late in stalls), default=0.0):.0f} ms",
         "budget: no server underrun that the machine does not explain, no block skipped, no gap",
     ]
