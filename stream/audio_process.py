@@ -63,7 +63,13 @@ class Link:
         Raises:
             Gone: the parent has ended.
         """
-        self._wanted = _loaded(self._link.recv(MESSAGE_BYTES))
+        try:
+            data = self._link.recv(MESSAGE_BYTES)
+        except OSError as error:
+            raise Gone from error
+        if not data:
+            raise Gone
+        self._wanted = pickle.loads(data)
 
     def wanted(self) -> Wanted:
         """The newest state.
@@ -81,15 +87,9 @@ class Link:
         except OSError as error:
             raise Gone from error
         if newest is not None:
-            self._wanted = _loaded(newest)
+            self._wanted = pickle.loads(newest)
         assert self._wanted is not None
         return self._wanted
-
-
-def _loaded(data: bytes) -> Wanted:
-    if not data:
-        raise Gone
-    return pickle.loads(data)
 
 
 class _Logger(logging.Handler):
