@@ -3,8 +3,6 @@
 import os
 import threading
 
-import pytest
-
 from stream.priority import EVENT_LOOP, in_real_time
 
 
@@ -26,12 +24,7 @@ def test_a_thread_gets_it_and_threads_that_it_starts_do_not():
     thread.start()
     thread.join()
     look("main")
-    if not found["allowed"]:
-        pytest.skip("this system does not allow real-time priority")
-    assert found == {
-        "allowed": True,
-        "asking": os.SCHED_FIFO,
-        "priority": EVENT_LOOP,
-        "child": os.SCHED_OTHER,
-        "main": os.SCHED_OTHER,
-    }
+    # Where the system does not allow it, everything stays ordinary.
+    policy, priority = (os.SCHED_FIFO, EVENT_LOOP) if found["allowed"] else (os.SCHED_OTHER, 0)
+    assert (found["asking"], found["priority"]) == (policy, priority)
+    assert found["child"] == found["main"] == os.SCHED_OTHER
