@@ -6,11 +6,10 @@ Exit codes: 0 done; 1 failed, one line on stderr says why; 2 wrong usage; 130 in
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import math
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.suite import CASES
 from engines.camera import Projection, Stage
 from engines.errors import ConfigError, EarshotError
 from engines.sound.naming import parse_label_rule
@@ -27,7 +27,6 @@ from engines.sound.registry import VOICES
 from engines.spatial.hrtf import SYSTEM_SOFA, find_hrtf, load_sofa
 from engines.spatial.layouts import Layout, make_layout
 from engines.spatial.rooms import DEFAULT_ROOM, PRESETS, Room, find_room
-from engines.warmup import warm_up
 from stream.clock import MonotonicClock
 from stream.config import read_config
 from stream.inputs.opening import open_input
@@ -113,6 +112,7 @@ _Hfov = Annotated[
     float | None,
     typer.Option(min=1, max=175, help="Horizontal field of view of the camera. [default: 70]", show_default=False),
 ]
+_DOPPLER = "Let sound take its time, 3 ms a metre: what passes by is heard later, and shifts in pitch."
 _Projection = Annotated[
     Projection | None,
     typer.Option(help="Kind of picture. [default: what the source says, else pinhole]", show_default=False),
@@ -169,6 +169,7 @@ def render(
     night: Annotated[
         bool, typer.Option("--night", help="Smaller dynamic range: quiet sounds louder, loud ones quieter.")
     ] = False,
+    doppler: Annotated[bool, typer.Option("--doppler", help=_DOPPLER)] = False,
     offline: Annotated[bool, typer.Option(help="Refuse whatever needs the network.")] = False,
 ) -> None:
     """Turn a video or picture into sound that comes from where things are."""
@@ -198,6 +199,7 @@ def render(
             codec=codec,
             offline=offline,
             night=night,
+            doppler=doppler,
         )
         try:
             report = render_file(job, clock, None, show)
@@ -251,6 +253,7 @@ def serve(
         Path | None,
         typer.Option(help="SOFA file for headphones. [default: KEMAR if installed, else a sphere]", show_default=False),
     ] = None,
+    doppler: Annotated[bool | None, typer.Option("--doppler", help=_DOPPLER)] = None,
 ) -> None:
     """Watch live video and play it from where things are, to browsers."""
     from export.rir_bank import ensure_bank
@@ -260,7 +263,7 @@ def serve(
 
     given = {
         "source": source, "host": host, "port": port, "room": room, "stage": stage, "hfov_deg": hfov_deg,
-        "projection": projection, "seed": seed, "label": label, "prompt": prompt, "sofa": sofa,
+        "projection": projection, "seed": seed, "label": label, "prompt": prompt, "sofa": sofa, "doppler": doppler,
     }  # fmt: skip
     wanted: dict[str, Any] = read_config(config) | {
         key: value for key, value in given.items() if value is not None and value != []
@@ -274,9 +277,15 @@ def serve(
     for uri in uris:
         open_input(uri, clock, live=True).close()
     layouts = {name: _layout(name, head if name == "binaural" else None) for name in LAYOUTS}
-    with _progress_bar() as show:
-        _bank(first_room, show)
-        warm_up(tuple(layouts.values()), lambda done, total: show("kernels", done, total))
+    progress = ExitStack()
+    show = progress.enter_context(_progress_bar())
+
+    def ready(url: str) -> None:
+        progress.close()
+        # On standard output, so that a script can wait for it.
+        _out.print(f"earshot is live at {url}", markup=False, soft_wrap=True)
+        sys.stdout.flush()
+
     options = ServerOptions(
         uris=uris,
         host=str(wanted.get("host", "127.0.0.1")),
@@ -287,19 +296,17 @@ def serve(
         # On one core: the audio thread needs the other.
         bank=lambda name: ensure_bank(rooms[name], CACHE / "rooms", jobs=1),
         seed=int(wanted.get("seed", 0)),
+        doppler=bool(wanted.get("doppler", False)),
         live=LiveOptions(wanted.get("stage", "natural"), wanted.get("hfov_deg"), wanted.get("projection")),
         rules=rules,
         prompt=str(wanted.get("prompt", "")),
-        ready=_say_ready,
+        warming=lambda done, total: show("kernels", done, total),
+        ready=ready,
     )
-    asyncio.run(serve_forever(options, clock))
+    with progress:
+        _bank(first_room, show)
+        asyncio.run(serve_forever(options, clock))
     _err.print("earshot: stopped")
-
-
-def _say_ready(url: str) -> None:
-    # On standard output, so that a script can wait for it.
-    _out.print(f"earshot is live at {url}", markup=False, soft_wrap=True)
-    sys.stdout.flush()
 
 
 # -- rooms and voices -------------------------------------------------------------------------------------------------
@@ -384,10 +391,6 @@ def voices() -> None:
 
 # -- bench and doctor -------------------------------------------------------------------------------------------------
 
-CASES = (
-    "motion-to-sound", "convolver", "renderer", "see2sound", "artefacts", "directions", "render", "vision", "page"
-)  # fmt: skip
-
 
 @app.command()
 def bench(
@@ -409,28 +412,13 @@ def bench(
 ) -> None:
     """Measure; exits with 1 when a budget is exceeded."""
     from bench.report import save
-    from bench.suite import DRAWN, Options, run_case
+    from bench.suite import Options, choose_cases, run_cases
 
-    chosen = cases or [case for case in CASES if case != "page"]
-    for case in chosen:
-        if case not in CASES:
-            near = difflib.get_close_matches(case, CASES, n=1)
-            raise ConfigError(
-                f"no benchmark called {case!r} (there are {', '.join(CASES)})"
-                + (f"; did you mean {near[0]}?" if near else "")
-            )
-    drawn = [case for case in chosen if case in DRAWN]
-    if plot is not None and not drawn:
-        raise ConfigError(f"--plot is for {', '.join(DRAWN)}")
-    if plot is not None and plot.suffix != ".png":
-        raise ConfigError(f"--plot writes .png, got {plot.name!r}")
+    chosen = choose_cases(cases or [], plot)
     with _progress_bar() as show:
         bank = _bank(PRESETS[DEFAULT_ROOM], show)
     reports = []
-    for case in chosen:
-        own_plot = plot if plot is None or len(drawn) == 1 else plot.with_stem(f"{plot.stem}-{case}")
-        options = Options(bank, _preset_bank, media, minutes, seconds, own_plot, quick)
-        report = run_case(case, options)
+    for report in run_cases(chosen, Options(bank, _preset_bank, media, minutes, seconds, plot, quick)):
         report.show(_out)
         reports.append(report)
     if json is not None:

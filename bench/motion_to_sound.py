@@ -1,24 +1,25 @@
-"""From a frame handed in to the first packet that plays its scene: the live loop with real threads and a real clock.
+"""From a frame handed in to the first packet that plays its scene: the live loop with its real threads and processes.
 
-Frames come at camera rate. Each is stamped when it is put into the mailbox; the audio thread says for every packet
-which scene it rendered. A packet begins to move its sources within itself, so its end is when the new place is heard.
+Frames come at camera rate. Each is stamped when it is put into the mailbox; the audio process says with every packet
+which scene it rendered, and the event loop, where viewers are served, looks at the clock when it has the packet. A packet
+begins to move its sources within itself, so its end is when the new place is heard.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.report import Report, percentiles
-from engines.soundscape import Soundscape
-from engines.spatial.bank import load_bank
 from engines.spatial.layouts import make_layout
-from engines.specs import Frame, Scene
+from engines.specs import Frame
 from engines.synthetic.scenes import make_scene
 from engines.synthetic.stage import Painter
-from engines.warmup import warm_up
+from engines.warmup import warm_up_vision
+from stream.audio_words import BlockDone, Setup
 from stream.clock import MonotonicClock
 from stream.inputs.base import VideoInfo
 from stream.live import Live, LiveOptions
@@ -38,8 +39,7 @@ def run(bank: Path, seconds: float = 20.0, quick: bool = False) -> Report:
         quick: one scene for two seconds.
     """
     report = Report("motion-to-sound")
-    layout = make_layout("5.1")
-    warm_up((layout,))
+    warm_up_vision()
     everything: list[float] = []
     realtime = False
     for name in _SCENES[:1] if quick else _SCENES:
@@ -50,7 +50,7 @@ def run(bank: Path, seconds: float = 20.0, quick: bool = False) -> Report:
     report.rows.append({"scene": "all", **total})
     report.passed = total["p50"] <= BUDGET_P50_MS and total["p99"] <= BUDGET_P99_MS
     report.notes.append(f"milliseconds; budget p50 <= {BUDGET_P50_MS:g}, p99 <= {BUDGET_P99_MS:g}")
-    report.notes.append(f"audio thread {'has' if realtime else 'does not have'} real-time priority; {_FPS:g} frames/s")
+    report.notes.append(f"audio process {'has' if realtime else 'does not have'} real-time priority; {_FPS:g} frames/s")
     return report
 
 
@@ -61,26 +61,26 @@ async def _one(name: str, bank: Path, seconds: float) -> tuple[list[float], bool
     camera = scene.stage.camera
     info = VideoInfo(camera.width_px, camera.height_px, _FPS, None, live=True, hfov_deg=camera.hfov_deg)
     clock = MonotonicClock()
-    live = Live([], LiveOptions(), clock, dict)
     heard_s: dict[int, float] = {}
 
-    def tap(index: int, scene: Scene) -> None:
+    def tap(block: BlockDone) -> None:
         # The time stamp of a scene is that of its frame.
-        heard_s.setdefault(round(scene.t_s * _FPS), time.monotonic())
+        heard_s.setdefault(round(block.scene_s * _FPS), time.monotonic())
 
-    layout = make_layout("5.1")
-    playout = Playout(Soundscape(load_bank(bank), ()), {"5.1": layout}, live.scene, clock, tap)
+    playout = Playout(Setup({"5.1": make_layout("5.1")}, bank, 0, False, logging.WARNING), clock, tap=tap)
+    live = Live([], LiveOptions(), clock, dict, playout.show)
     # A listener, so that packets are really encoded.
     playout.fanouts["5.1"].subscribe()
     put_s: list[float] = []
     playout.start()
     await live.start()
     try:
+        await playout.ready()
         await _feed(pictures, live.hand_in, info, put_s)
         await asyncio.sleep(0.3)
     finally:
         await live.stop()
-        await asyncio.to_thread(playout.stop)
+        await playout.stop()
     latencies = [
         1000 * (heard_s[number] - at_s) for number, at_s in enumerate(put_s) if number in heard_s and number > 5
     ]

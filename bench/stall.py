@@ -1,10 +1,10 @@
-"""A bare real-time thread beside a benchmark: how long the machine itself keeps everybody waiting.
+"""Bare real-time threads beside a benchmark, one a core: how long the machine itself keeps everybody waiting.
 
-    python -m bench.stall
+    python -m bench.stall CORE
 
 Wakes every 10 ms like the audio thread does, with the same priority, and does nothing. Whatever makes it late (a
-hypervisor that runs something else, most of all) makes every program late. One line per late wake-up until it is stopped:
-monotonic seconds, milliseconds late.
+hypervisor that runs something else, most of all) makes every program late that is on this core. One line per late wake-up
+until it is stopped: monotonic seconds, milliseconds late.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ _ROOT = Path(__file__).parents[1]
 
 
 class StallMeter:
-    """The bare thread as a process of its own, while the `with` block runs."""
+    """The bare threads as processes of their own, while the `with` block runs."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._processes: list[subprocess.Popen[str]] = []
         self.stalls: list[tuple[float, float]] = []
 
     def __enter__(self) -> StallMeter:
-        command = [sys.executable, "-m", "bench.stall"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+        for core in sorted(os.sched_getaffinity(0)):
+            command = [sys.executable, "-m", "bench.stall", str(core)]
+            self._processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_ROOT))
         return self
 
     def __exit__(self, *error: object) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        text, _ = self._process.communicate()
-        self.stalls = [(float(t), float(late)) for t, late in (line.split() for line in text.splitlines())]
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            text, _ = process.communicate()
+            self.stalls += [(float(t), float(late)) for t, late in (line.split() for line in text.splitlines())]
+        self.stalls.sort()
 
 
 def main() -> None:
@@ -50,6 +53,7 @@ def main() -> None:
         running = False
 
     signal.signal(signal.SIGTERM, stop)
+    os.sched_setaffinity(0, {int(sys.argv[1])})
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
     except OSError:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.report import Report
+from engines.errors import ConfigError
+
+CASES = (
+    "motion-to-sound", "convolver", "renderer", "see2sound", "artefacts", "directions", "render", "vision", "page"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,34 @@ class Options:
 DRAWN = ("convolver", "renderer", "artefacts", "page")
 
 
-def run_case(case: str, options: Options) -> Report:
+def choose_cases(cases: Sequence[str], plot: Path | None) -> Sequence[str]:
+    """The cases to run: all but `page` when none is named.
+
+    Raises:
+        ConfigError: an unknown case, or a figure that none of them draws.
+    """
+    chosen = cases or [case for case in CASES if case != "page"]
+    for case in chosen:
+        if case not in CASES:
+            near = difflib.get_close_matches(case, CASES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"no benchmark called {case!r} (there are {', '.join(CASES)}){hint}")
+    if plot is not None and not set(chosen) & set(DRAWN):
+        raise ConfigError(f"--plot is for {', '.join(DRAWN)}")
+    if plot is not None and plot.suffix != ".png":
+        raise ConfigError(f"--plot writes .png, got {plot.name!r}")
+    return chosen
+
+
+def run_cases(cases: Sequence[str], options: Options) -> Iterator[Report]:
+    """Run one after the other; of several that draw, each adds its name to the figure's."""
+    plot, several = options.plot, len(set(cases) & set(DRAWN)) > 1
+    for case in cases:
+        own = plot.with_stem(f"{plot.stem}-{case}") if plot is not None and several else plot
+        yield _run_case(case, replace(options, plot=own))
+
+
+def _run_case(case: str, options: Options) -> Report:
     """Run one case; modules are imported when they are needed, some are heavy."""
     quick = options.quick
     if case == "motion-to-sound":

@@ -100,11 +100,19 @@ class Soundscape:
         layouts: what to render.
         seed: of every voice and of the bed; the same seed and scenes give the same samples.
         n_slots: number of sources that can sound at once.
+        doppler: as in `Renderer`.
     """
 
-    def __init__(self, bank: RirBank, layouts: Iterable[Layout], seed: int = 0, n_slots: int = MAX_SOURCES) -> None:
+    def __init__(
+        self,
+        bank: RirBank,
+        layouts: Iterable[Layout],
+        seed: int = 0,
+        n_slots: int = MAX_SOURCES,
+        doppler: bool = False,
+    ) -> None:
         self._seed = seed
-        self._renderer = Renderer(bank, layouts, n_slots)
+        self._renderer = Renderer(bank, layouts, n_slots, doppler)
         self._bed = Bed(seed)
         self._seats: list[_Seat | None] = [None] * n_slots
         self._dry = np.zeros((n_slots, BLOCK), np.float32)

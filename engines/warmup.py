@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from engines.camera import Camera
-from engines.perception import Perception
 from engines.sound.bed import Bed
 from engines.sound.registry import VOICES, make_voice
 from engines.spatial.bank import GRID_AZIMUTHS, N_MAIN, RirBank
@@ -25,6 +23,12 @@ def warm_up(layouts: tuple[Layout, ...], progress: Callable[[int, int], None] | 
         layouts: that will be rendered.
         progress: called with (steps done, steps in all).
     """
+    warm_up_sound(layouts, progress)
+    warm_up_vision()
+
+
+def warm_up_sound(layouts: tuple[Layout, ...], progress: Callable[[int, int], None] | None = None) -> None:
+    """What makes sound; as `warm_up`."""
     steps = list(_steps(layouts))
     for done, step in enumerate(steps):
         if progress is not None:
@@ -40,12 +44,13 @@ def _steps(layouts: tuple[Layout, ...]) -> Iterator[Callable[[], object]]:
         yield lambda name=name: [make_voice(name, 1).render(BLOCK, motion) for _ in range(2)]
     yield lambda: Bed(1).render(BLOCK, Ambience(0.5, 0.5, 0.5, 0.5))
     yield lambda: _render(layouts)
-    yield _look
 
 
 def _render(layouts: tuple[Layout, ...]) -> None:
     early = np.zeros((2 * GRID_AZIMUTHS, N_MAIN, BLOCK), np.float32)
-    bank = RirBank("warm-up", early, np.zeros((1, N_MAIN, BLOCK), np.float32), 1.0, 3.0, 0.0, ())
+    # Long enough for the later stages of a convolver.
+    late = np.zeros((1, N_MAIN, 80 * BLOCK), np.float32)
+    bank = RirBank("warm-up", early, late, 1.0, 3.0, 0.0, ())
     renderer = Renderer(bank, layouts, 1)
     placement = np.zeros((1, N_PLACEMENT))
     placement[0, DISTANCE] = placement[0, GAIN] = 1.0
@@ -58,7 +63,11 @@ def _render(layouts: tuple[Layout, ...]) -> None:
             peak.step(level.step(block, night=True))
 
 
-def _look() -> None:
+def warm_up_vision() -> None:
+    """What understands pictures."""
+    from engines.camera import Camera
+    from engines.perception import Perception  # heavy, and the process that makes sound does without
+
     camera = Camera(320, 180)
     perception = Perception(camera)
     rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from engines.errors import ConfigError
 
 _KEYS = {
     "source": list, "host": str, "port": int, "room": str, "stage": str, "hfov_deg": float, "projection": str,
-    "seed": int, "label": list, "prompt": str, "sofa": str,
+    "seed": int, "label": list, "prompt": str, "sofa": str, "doppler": bool,
 }  # fmt: skip
 
 
@@ -38,10 +38,13 @@ def read_config(path: Path | None) -> dict[str, Any]:
         if kind is None:
             near = difflib.get_close_matches(key, _KEYS, n=1)
             raise ConfigError(f"{path}: unknown option {key!r}" + (f"; did you mean {near[0]}?" if near else ""))
-        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        # In Python a truth value is a whole number, in TOML it is not.
+        fits = fits and isinstance(value, bool) == (kind is bool)
         entries = value if isinstance(value, list) else []
         if not fits or not all(isinstance(entry, str) for entry in entries):
-            wanted = {list: "a list of texts", str: "a text", int: "a whole number", float: "a number"}[kind]
+            words = {list: "a list of texts", str: "a text", int: "a whole number", float: "a number"}
+            wanted = words.get(kind, "true or false")
             raise ConfigError(f"{path}: {key} must be {wanted}, got {value!r}")
     for key, allowed in (("stage", STAGES), ("projection", PROJECTIONS)):
         if key in table and table[key] not in allowed:

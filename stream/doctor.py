@@ -16,6 +16,7 @@ import av
 
 from engines.spatial.hrtf import SYSTEM_SOFA
 from stream.opus import OpusEncoder
+from stream.priority import AUDIO, in_real_time
 
 State = Literal["ok", "note", "bad"]
 
@@ -132,19 +133,11 @@ def _cameras() -> Finding:
 def _realtime() -> Finding:
     """Try it on a thread that ends at once."""
     result: list[bool] = []
-
-    def probe() -> None:
-        try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-            result.append(True)
-        except (AttributeError, OSError):
-            result.append(False)
-
-    thread = threading.Thread(target=probe)
+    thread = threading.Thread(target=lambda: result.append(in_real_time(AUDIO)))
     thread.start()
     thread.join()
     if result == [True]:
-        return Finding("ok", "real-time priority", "the audio thread gets it")
+        return Finding("ok", "real-time priority", "the audio process and the event loop get it")
     mend = "add '@audio - rtprio 20' to /etc/security/limits.conf, or run with CAP_SYS_NICE"
     return Finding("note", "real-time priority", "not allowed; sound may stutter on a busy machine", mend)
 

@@ -74,10 +74,11 @@ class Fanout(Generic[T]):
         if not self._subscriptions:
             return
         try:
-            self._loop.call_soon_threadsafe(self._deliver, item)
+            self._loop.call_soon_threadsafe(self.deliver, item)
         except RuntimeError:
             pass  # the loop is closed: nobody listens any more
 
-    def _deliver(self, item: T) -> None:
+    def deliver(self, item: T) -> None:
+        """`publish` for those who are on the loop already."""
         for subscription in self._subscriptions:
             subscription.push(item)

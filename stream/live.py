@@ -1,7 +1,7 @@
 """The frame loop: newest frame in, newest scene out, on the event loop; and which input is on air.
 
 Reader thread -> Latest (mailbox of one) -> frame loop task -> vision thread -> Scene (swapped by reference), and from
-there to the audio thread, and by way of the picture thread to the viewers of the page.
+there to the audio process, and by way of the picture thread to the viewers of the page.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from stream.fanout import Fanout
 from stream.inputs.base import PTS_PER_S, VideoInfo
 from stream.inputs.media import upright_rgb
 from stream.latest import Closed, Latest
+from stream.priority import ahead_of_others
 from stream.reader import InputReader
 from stream.rows import Row, scene_row
 
@@ -67,16 +68,24 @@ class Live:
         options: how pictures are understood.
         clock: paces files and stamps frames.
         describe: gives what the page is told beside the scene; called once a frame.
+        publish: takes every new scene, on the event loop.
     """
 
-    def __init__(self, uris: list[str], options: LiveOptions, clock: Clock, describe: Callable[[], Row]) -> None:
+    def __init__(
+        self,
+        uris: list[str],
+        options: LiveOptions,
+        clock: Clock,
+        describe: Callable[[], Row],
+        publish: Callable[[Scene], None],
+    ) -> None:
         self.uris = uris
         self.options = options
         self.status = "starting"
         self.labeller = Labeller()
         self.pictures: Fanout[bytes] = Fanout()
         self.vision_ms: deque[float] = deque(maxlen=_KEPT)
-        self._clock, self._describe = clock, describe
+        self._clock, self._describe, self._publish = clock, describe, publish
         self._scene = Scene(0.0)
         self._mailbox: Latest[_Arrival] = Latest()
         self._reader: InputReader | None = None
@@ -86,8 +95,8 @@ class Live:
         self._take = 0
         self._frames = 0
         self._view_deg: float | None = None
-        self._vision = ThreadPoolExecutor(1, thread_name_prefix="vision")
-        self._pictures_pool = ThreadPoolExecutor(1, thread_name_prefix="picture")
+        self._vision = ThreadPoolExecutor(1, "vision", ahead_of_others)
+        self._pictures_pool = ThreadPoolExecutor(1, "picture", ahead_of_others)
         self._drawing: asyncio.Future[None] | None = None
         self._loop_task: asyncio.Task[None] | None = None
 
@@ -115,7 +124,7 @@ class Live:
         self._pictures_pool.shutdown(wait=True, cancel_futures=True)
 
     def scene(self) -> Scene:
-        """The newest scene; from any thread."""
+        """The newest scene."""
         return self._scene
 
     @property
@@ -236,6 +245,7 @@ class Live:
             left_deg, _ = camera.angles_deg(0.0, 0.5 * camera.height_px)
             self._view_deg = round(2.0 * camera.staged_deg(left_deg), 1)
             self._scene = replace(scene, seq=self._frames)
+            self._publish(self._scene)
             self.vision_ms.append(1000 * (self._clock.now_s() - begun_s))
             self._show(frame, self._scene, arrival.info)
 

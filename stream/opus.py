@@ -48,15 +48,22 @@ class OpusEncoder:
         """The OpusHead (RFC 7845, section 5.1) that a decoder of these packets needs."""
         return bytes(self._codec.extradata or b"")
 
-    def encode(self, block: Float32, index: int) -> Packet:
-        """One packet of float32 (n_channels, BLOCK); its time stamp is index * BLOCK."""
+    def encode(self, block: Float32) -> bytes:
+        """One packet of float32 (n_channels, BLOCK)."""
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(block.T.reshape(1, -1)), "flt", self._layout)
         frame.sample_rate, frame.time_base = SAMPLE_RATE_HZ, TIME_BASE
         frame.pts = self._frames_in * BLOCK
         self._frames_in += 1
         (encoded,) = self._codec.encode(frame)
-        # FFmpeg shifts time stamps by the encoder's delay; RTP wants those of the sound itself.
-        packet = Packet(bytes(encoded))
-        packet.pts = packet.dts = index * BLOCK
-        packet.time_base = TIME_BASE
-        return packet
+        return bytes(encoded)
+
+
+def packet(data: bytes, index: int) -> Packet:
+    """An encoded block for aiortc; its time stamp is index * BLOCK.
+
+    That of the sound itself, which RTP wants; FFmpeg's own is shifted by the encoder's delay.
+    """
+    made = Packet(data)
+    made.pts = made.dts = index * BLOCK
+    made.time_base = TIME_BASE
+    return made

@@ -1,58 +1,91 @@
-"""The audio thread: every 10 ms the newest scene becomes one packet per layout that somebody listens to.
+"""The server's side of the sound: keeps the audio process alive, tells it what is wanted, hands out its packets.
 
-It waits for nothing but its own clock: the scene is read by reference, packets are handed over without a lock. A late
-block is made up for at once, so the time stamps have no gaps; only after a long stall does the thread skip ahead.
+All of it happens on the event loop. Whatever keeps that busy makes packets late on their way out, never the blocks
+themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import pickle
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.packet import Packet
 
-from engines.soundscape import Soundscape
-from engines.spatial.layouts import Layout
-from engines.spatial.level import LiveLevel
-from engines.specs import BLOCK_S, Scene
+from engines.errors import OutputError
+from engines.soundscape import Mix
+from engines.specs import Scene
+from stream.audio_words import MESSAGE_BYTES, BlockDone, Logged, Ready, Setup, Wanted, Warming
 from stream.clock import Clock
 from stream.fanout import Fanout
-from stream.opus import OpusEncoder
+from stream.opus import packet
 
 logger = logging.getLogger(__name__)
 
 # A listener's buffer starts at 30 ms; a block later than this may have been missed.
 UNDERRUN_S = 0.020
-_STALL_S = 0.25
-# Without a new scene for this long the sources fade and the bed goes on.
-STALE_S = 1.5
-_PRIORITY = 10
 _KEPT_BLOCKS = 6000
+_KEPT_LATE_BLOCKS = 256
+_RESTART_S, _LONGEST_RESTART_S = 0.1, 5.0
+# A process that lived as long as this starts a new count of failures.
+_STEADY_S = 10.0
+_END_S = 1.0
+_ROOT = Path(__file__).parents[1]
+# One thread each: a helper of ordinary priority would keep the audio waiting on a busy machine.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
 @dataclass(slots=True)
 class PlayoutStats:
-    """What the audio thread has been doing.
+    """What the audio process has been doing.
 
     Attributes:
-        blocks: rendered so far.
-        underruns: blocks handed over more than UNDERRUN_S late.
-        skipped: blocks left out after a stall.
-        realtime: whether the thread runs with real-time priority.
-        late_ms: per block, ring of the last minute.
+        blocks: received so far.
+        underruns: of these, handed over by the audio process more than UNDERRUN_S late.
+        late_arrivals: of these, seen by the event loop more than UNDERRUN_S late.
+        missing: blocks that failed, or that found the way blocked because the event loop stood still.
+        skipped: blocks left out after a stall of the audio process.
+        restarts: audio processes started after the first.
+        realtime: whether the audio process has real-time priority.
+        late_ms: when blocks were begun against when they should have been; ring of the last minute.
         render_ms: likewise, time to render and encode.
+        arrival_ms: likewise, when the event loop had the packets against when the block should have been begun.
+        underrun_times: begin and end of the newest underruns on the monotonic clock, seconds.
     """
 
     blocks: int = 0
     underruns: int = 0
+    late_arrivals: int = 0
+    missing: int = 0
     skipped: int = 0
+    restarts: int = 0
     realtime: bool = False
     late_ms: np.ndarray = field(default_factory=lambda: np.zeros(_KEPT_BLOCKS, np.float32))
     render_ms: np.ndarray = field(default_factory=lambda: np.zeros(_KEPT_BLOCKS, np.float32))
+    arrival_ms: np.ndarray = field(default_factory=lambda: np.zeros(_KEPT_BLOCKS, np.float32))
+    underrun_times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_KEPT_LATE_BLOCKS))
+
+    def count(self, block: BlockDone, now_s: float) -> None:
+        """One more block, seen now."""
+        slot = self.blocks % _KEPT_BLOCKS
+        self.late_ms[slot] = 1000 * (block.begun_s - block.due_s)
+        self.render_ms[slot] = 1000 * (block.done_s - block.begun_s)
+        self.arrival_ms[slot] = 1000 * (now_s - block.due_s)
+        self.blocks += 1
+        self.late_arrivals += now_s - block.due_s > UNDERRUN_S
+        if block.done_s - block.due_s > UNDERRUN_S:
+            self.underruns += 1
+            self.underrun_times.append((block.due_s, block.done_s))
 
     def percentiles(self) -> dict[str, float]:
         """p50, p95, p99 and maximum over the last minute, in ms."""
@@ -60,7 +93,8 @@ class PlayoutStats:
         if n == 0:
             return {}
         result = {}
-        for name, values in (("late", self.late_ms[:n]), ("render", self.render_ms[:n])):
+        for name, ring in (("late", self.late_ms), ("render", self.render_ms), ("arrival", self.arrival_ms)):
+            values = ring[:n]
             for q, value in zip(("p50", "p95", "p99"), np.percentile(values, (50, 95, 99)), strict=True):
                 result[f"{name}_{q}_ms"] = round(float(value), 3)
             result[f"{name}_max_ms"] = round(float(values.max()), 3)
@@ -68,113 +102,214 @@ class PlayoutStats:
 
 
 class Playout:
-    """Owns the audio thread.
+    """Owns the audio process.
 
     Args:
-        soundscape: renders; only the audio thread touches it after `start`.
-        layouts: that can be listened to.
-        scene: gives the newest scene; must not block.
-        clock: paces the thread.
-        tap: told about each block rendered (index, scene that it plays); for measurements.
+        setup: what it plays with.
+        clock: must be the monotonic one that the audio process has.
+        warming: told (kernels compiled, of how many) while the first process starts.
+        tap: told about every block as it arrives; for measurements.
     """
 
     def __init__(
         self,
-        soundscape: Soundscape,
-        layouts: Mapping[str, Layout],
-        scene: Callable[[], Scene],
+        setup: Setup,
         clock: Clock,
-        tap: Callable[[int, Scene], None] | None = None,
+        warming: Callable[[int, int], None] | None = None,
+        tap: Callable[[BlockDone], None] | None = None,
     ) -> None:
-        self._soundscape, self._layouts, self._scene, self._clock, self._tap = soundscape, layouts, scene, clock, tap
-        self.fanouts: dict[str, Fanout[Packet]] = {name: Fanout() for name in layouts}
+        self._setup, self._clock, self._warming, self._tap = setup, clock, warming, tap
+        self.fanouts: dict[str, Fanout[Packet]] = {name: Fanout() for name in setup.layouts}
         self.stats = PlayoutStats()
-        self._encoders: dict[str, OpusEncoder] = {}
-        self._levels: dict[str, LiveLevel] = {}
-        self._active: frozenset[str] = frozenset()
-        self._work: list[Callable[[Soundscape], None]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="audio", daemon=True)
-        self._newest_seq = -1
-        self._newest_s = 0.0
+        self.voices: dict[int, str] = {}
+        self._wanted = Wanted(Scene(0.0), frozenset(), setup.room, Mix())
+        self._told = True
+        self._next_index = 0
+        self._skipped_before = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._setup_fd = -1
+        self._playing = False
+        self._ended = asyncio.Event()
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the audio process; None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    # -- what is wanted -------------------------------------------------------------------------------------------
+
+    def show(self, scene: Scene) -> None:
+        """From the next block on, this is the scene."""
+        # Masks and embeddings are most of a scene, and nobody hears them.
+        sources = tuple(replace(s, region=None) if s.region is not None else s for s in scene.sources)
+        self._want(replace(self._wanted, scene=replace(scene, sources=sources)))
+
+    @property
+    def mix(self) -> Mix:
+        """Mutes, solos, gains."""
+        return self._wanted.mix
+
+    @mix.setter
+    def mix(self, mix: Mix) -> None:
+        self._want(replace(self._wanted, mix=mix))
+
+    def enter(self, room: Path) -> None:
+        """Cross-fade to another room, given the directory of its bank."""
+        self._want(replace(self._wanted, room=room))
+
+    def _want(self, wanted: Wanted) -> None:
+        self._wanted, self._told = wanted, False
+        self._tell()
+
+    def _tell(self) -> None:
+        """Everything at once; what does not get through now goes with the next block."""
+        if self._told or not self._playing or self._link is None:
+            return
+        try:
+            self._link.send(pickle.dumps(self._wanted))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # It has ended, which is noticed elsewhere; the next one is told anew.
+            logger.debug("not told: %s", error)
+        self._told = True
+
+    # -- life -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin to start the audio process."""
+        self._setup_fd = os.memfd_create("earshot-setup")
+        with open(self._setup_fd, "wb", closefd=False) as file:
+            pickle.dump(self._setup, file)
+        self._keeper = asyncio.create_task(self._keep_alive(), name="audio-process")
 
-    def stop(self) -> None:
-        """End; waits for the block in hand."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+    async def ready(self) -> None:
+        """Wait until it is about to play.
 
-    def submit(self, work: Callable[[Soundscape], None]) -> None:
-        """Run something on the audio thread before its next block; it must be quick."""
-        self._work.append(work)
+        Raises:
+            OutputError: it ended before.
+        """
+        await asyncio.shield(self._first)
 
-    # -- audio thread ---------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        self.stats.realtime = _ask_for_realtime()
-        start_s = self._clock.now_s()
-        index = 0
-        while self._clock.sleep_until(start_s + index * BLOCK_S, self._stop):
-            behind_s = self._clock.now_s() - (start_s + index * BLOCK_S)
-            if behind_s > _STALL_S:
-                missed = int(behind_s / BLOCK_S)
-                self.stats.skipped += missed
-                start_s += missed * BLOCK_S
-                logger.warning("sound stalled for %.0f ms", 1000 * behind_s)
+    async def stop(self) -> None:
+        """End the audio process."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        self._first.cancel()
+        playing = self._playing
+        self._hang_up()
+        if self._process is not None:
+            # One that has not played yet would compile to the end before it notices.
+            if not playing:
+                self._process.kill()
             try:
-                self._block(index, start_s + index * BLOCK_S)
-            except Exception:
-                # Sound never stops: this block is lost, the next one is tried.
-                logger.exception("block %d failed", index)
-            index += 1
+                await asyncio.to_thread(self._process.wait, _END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                await asyncio.to_thread(self._process.wait)
+            self._process = None
+        if self._setup_fd >= 0:
+            os.close(self._setup_fd)
+            self._setup_fd = -1
 
-    def _block(self, index: int, due_s: float) -> None:
-        begun_s = self._clock.now_s()
-        while self._work:
-            self._work.pop(0)(self._soundscape)
-        self._choose_layouts()
-        scene = self._current_scene(begun_s)
-        for name, block in self._soundscape.step(scene).items():
-            levelled = self._levels[name].step(block, self._soundscape.mix.night)
-            self.fanouts[name].publish(self._encoders[name].encode(levelled, index))
-        done_s = self._clock.now_s()
-        stats, slot = self.stats, index % _KEPT_BLOCKS
-        stats.late_ms[slot] = 1000 * (begun_s - due_s)
-        stats.render_ms[slot] = 1000 * (done_s - begun_s)
-        stats.blocks += 1
-        if done_s - due_s > UNDERRUN_S:
-            stats.underruns += 1
+    async def _keep_alive(self) -> None:
+        pause_s = _RESTART_S
+        while True:
+            begun_s = self._clock.now_s()
+            process = self._spawn()
+            await self._ended.wait()
+            self._hang_up()
+            status = await asyncio.to_thread(process.wait)
+            self._process = None
+            if not self._first.done():
+                self._first.set_exception(
+                    OutputError(f"no sound: the audio process ended as it started (status {status})")
+                )
+                self._first.exception()  # whoever does not wait for it reads the log
+                return
+            if self._clock.now_s() - begun_s >= _STEADY_S:
+                pause_s = _RESTART_S
+            logger.error("the audio process ended (status %d); another one starts", status)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2.0 * pause_s, _LONGEST_RESTART_S)
+            self.stats.restarts += 1
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            fds = (theirs.fileno(), self._setup_fd)
+            arguments = [*(str(fd) for fd in fds), str(self._next_index)]
+            path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+            # A process group of its own, because Ctrl-C on a terminal may come before signals are ignored.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "stream.audio_process", *arguments],
+                stdin=subprocess.DEVNULL,
+                env=os.environ | _ONE_THREAD | {"PYTHONPATH": path},
+                pass_fds=fds,
+                process_group=0,
+            )
+        ours.setblocking(False)
+        self._link = ours
+        self._ended.clear()
+        asyncio.get_running_loop().add_reader(ours, self._read)
+        return self._process
+
+    def _hang_up(self) -> None:
+        self._playing = False
+        if self._link is not None:
+            asyncio.get_running_loop().remove_reader(self._link)
+            self._link.close()
+            self._link = None
+
+    # -- what comes -----------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        assert self._link is not None
+        try:
+            while data := self._link.recv(MESSAGE_BYTES):
+                self._take(pickle.loads(data))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.debug("the link broke: %s", error)
+        asyncio.get_running_loop().remove_reader(self._link)
+        self._ended.set()
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, BlockDone):
+            self._take_block(message)
+        elif isinstance(message, Ready):
+            self.stats.realtime = message.realtime
+            self._skipped_before = self.stats.skipped
+            self._playing, self._told = True, False
+            self._choose_layouts()
+            self._tell()
+            if not self._first.done():
+                self._first.set_result(None)
+        elif isinstance(message, Logged):
+            logging.getLogger(message.name).log(message.level, "%s", message.text)
+        elif isinstance(message, Warming) and self._warming is not None and not self._first.done():
+            self._warming(message.done, message.total)
+
+    def _take_block(self, block: BlockDone) -> None:
+        for name, data in block.packets.items():
+            if len(self.fanouts[name]):
+                self.fanouts[name].deliver(packet(data, block.index))
+        self.voices = block.voices
+        self.stats.count(block, self._clock.now_s())
+        self.stats.missing += block.index - self._next_index
+        self.stats.skipped = self._skipped_before + block.skipped
+        self._next_index = block.index + 1
         if self._tap is not None:
-            self._tap(index, scene)
+            self._tap(block)
+        self._choose_layouts()
+        self._tell()
 
     def _choose_layouts(self) -> None:
-        """Render what is listened to; 5.1 when nobody listens, so that everything stays warm."""
-        wanted = frozenset(name for name, fanout in self.fanouts.items() if len(fanout)) or frozenset({"5.1"})
-        if wanted == self._active:
-            return
-        for name in wanted - self._active:
-            self._encoders[name] = OpusEncoder(name)
-            self._levels.setdefault(name, LiveLevel(self._layouts[name].loudness_weights))
-        self._soundscape.renderer.set_layouts(self._layouts[name] for name in sorted(wanted))
-        self._active = wanted
-
-    def _current_scene(self, now_s: float) -> Scene:
-        scene = self._scene()
-        if scene.seq != self._newest_seq:
-            self._newest_seq, self._newest_s = scene.seq, now_s
-        if now_s - self._newest_s > STALE_S:
-            return Scene(scene.t_s, (), scene.seq, scene.ambience)
-        return scene
-
-
-def _ask_for_realtime() -> bool:
-    """SCHED_FIFO for the calling thread, where the system allows it."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except (AttributeError, OSError):
-        return False
-    return True
+        wanted = frozenset(name for name, fanout in self.fanouts.items() if len(fanout))
+        if wanted != self._wanted.layouts:
+            self._wanted, self._told = replace(self._wanted, layouts=wanted), False

@@ -11,6 +11,7 @@ from engines.specs import Frame
 from stream.clock import Clock
 from stream.inputs.base import VideoInfo, VideoInput
 from stream.inputs.opening import open_input
+from stream.priority import ahead_of_others
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class InputReader:
             self._thread.join(timeout=8.0)
 
     def _run(self) -> None:
+        ahead_of_others()
         played_s = 0.0
         while not self._stop.is_set():
             try:

@@ -62,6 +62,7 @@ class RenderJob:
         layout: of the output.
         bank: directory of the room's impulse responses.
         seed: of all voices.
+        doppler: whether sound takes the time that its way takes.
         stage: how far the picture is spread.
         hfov_deg: field of view; None takes what the input says, else 70.
         projection: None takes what the input says, else pinhole.
@@ -80,6 +81,7 @@ class RenderJob:
     layout: Layout
     bank: Path
     seed: int = 0
+    doppler: bool = False
     stage: Stage = "natural"
     hfov_deg: float | None = None
     projection: Projection | None = None
@@ -195,7 +197,9 @@ class _Work:
     def first_pass(self, engine: Callable[[Camera], VisionEngine] | None) -> tuple[_Programme, bool]:
         """Read all pictures, render all sound; returns whether Ctrl-C cut it short."""
         programme = _Programme()
-        soundscape = Soundscape(load_bank(self._job.bank), [self._job.layout], self._job.seed)
+        soundscape = Soundscape(
+            load_bank(self._job.bank), [self._job.layout], self._job.seed, doppler=self._job.doppler
+        )
         sound = threading.Thread(target=self._sound, args=(soundscape,), name="sound")
         sound.start()
         interrupted = False

@@ -1,6 +1,6 @@
 """The live server: page at /, WHEP at /whep, WHIP at /whip, JSON at /api, pictures and scenes at /live.
 
-Shutdown order: HTTP stops accepting, sessions close, inputs and frame loop stop, the audio thread ends.
+Shutdown order: HTTP stops accepting, sessions close, inputs and frame loop stop, the audio process ends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,12 +22,15 @@ from aiohttp import WSMsgType, web
 from engines.errors import ConfigError, EarshotError, OutputError
 from engines.sound.labelling import Labeller
 from engines.sound.naming import LabelRule, parse_label_rule
-from engines.soundscape import Mix, Soundscape
 from engines.spatial.bank import load_bank
 from engines.spatial.layouts import Layout
+from engines.warmup import warm_up_vision
+from stream.audio_words import Setup
 from stream.clock import Clock
+from stream.commands import GAIN_RANGE_DB, number, toggled, whole, with_gain
 from stream.live import Live, LiveOptions
 from stream.playout import Playout
+from stream.priority import EVENT_LOOP, ahead_of_others, in_real_time
 from stream.rows import Row
 from stream.sdp import MAX_BYTES, OfferError
 from stream.webrtc import Sessions
@@ -54,8 +56,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _DRAIN_S = 2.0
-_NICENESS = -10
-_GAIN_RANGE_DB = (-60.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,12 @@ class ServerOptions:
         room: the first one.
         bank: builds a room's bank if need be and gives its directory; called on a worker thread.
         seed: of all voices.
+        doppler: whether sound takes the time that its way takes.
         live: how pictures are understood.
         rules: names for sources.
         prompt: names for the rest.
-        ready: told the URL once connections are accepted.
+        warming: told (kernels compiled, of how many) while the audio process starts.
+        ready: told the URL once connections are accepted and sound begins.
     """
 
     uris: list[str]
@@ -85,9 +87,11 @@ class ServerOptions:
     room: str
     bank: Callable[[str], Path]
     seed: int = 0
+    doppler: bool = False
     live: LiveOptions = field(default_factory=LiveOptions)
     rules: tuple[LabelRule, ...] = ()
     prompt: str = ""
+    warming: Callable[[int, int], None] = lambda done, total: None
     ready: Callable[[str], None] = lambda url: None
 
 
@@ -102,32 +106,25 @@ class Server:
     def __init__(self, options: ServerOptions, clock: Clock) -> None:
         self.options = options
         self._clock = clock
-        self._soundscape = Soundscape(load_bank(options.bank(options.room)), (), options.seed)
         self._room = options.room
         self._switching = asyncio.Lock()
-        self.live = Live(options.uris, options.live, clock, self._facts)
+        setup = Setup(
+            dict(options.layouts), self._bank(options.room), options.seed, options.doppler, logger.getEffectiveLevel()
+        )
+        self.playout = Playout(setup, clock, options.warming)
+        self.live = Live(options.uris, options.live, clock, self._facts, self.playout.show)
         self.live.labeller = Labeller(options.rules, options.prompt)
-        self.playout = Playout(self._soundscape, options.layouts, self.live.scene, clock)
         self.sessions = Sessions(self.playout.fanouts, clock, self.live.watch_browser)
         self._sockets: set[web.WebSocketResponse] = set()
         self._rules, self._prompt = options.rules, options.prompt
 
     # -- state as the page sees it --------------------------------------------------------------------------------
 
-    @property
-    def mix(self) -> Mix:
-        """Mutes, solos, gains."""
-        return self._soundscape.mix
-
-    @mix.setter
-    def mix(self, mix: Mix) -> None:
-        self._soundscape.mix = mix
-
     def _facts(self) -> Row:
         """What goes with every picture."""
-        mix, stats = self.mix, self.playout.stats
+        mix, stats = self.playout.mix, self.playout.stats
         return {
-            "voices": {str(k): v for k, v in self._soundscape.voices().items()},
+            "voices": {str(k): v for k, v in self.playout.voices.items()},
             "muted": sorted(mix.muted),
             "solo": sorted(mix.solo),
             "gain_db": {str(k): v for k, v in (mix.gain_db or {}).items()},
@@ -158,7 +155,19 @@ class Server:
             "layouts": list(self.options.layouts),
             "labels": [f"{','.join(rule.where)}={rule.name}" for rule in self._rules],
             "prompt": self._prompt,
-            "playout": self.playout.stats.percentiles() | {"realtime": self.playout.stats.realtime},
+            "playout": self._playout_facts(),
+        }
+
+    def _playout_facts(self) -> Row:
+        """More about the audio process, for scripts that watch over it."""
+        stats = self.playout.stats
+        return stats.percentiles() | {
+            "realtime": stats.realtime,
+            "late_arrivals": stats.late_arrivals,
+            "missing": stats.missing,
+            "restarts": stats.restarts,
+            "underrun_times": [[round(t_s, 4) for t_s in times] for times in stats.underrun_times],
+            "pid": self.playout.pid,
         }
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -174,16 +183,16 @@ class Server:
         """
         if not isinstance(body, dict) or not body:
             raise ConfigError("a command is a JSON object with at least one key")
-        mix, rules, prompt, chosen = self.mix, self._rules, self._prompt, None
+        mix, rules, prompt, chosen = self.playout.mix, self._rules, self._prompt, None
         for key, value in body.items():
             if key == "input":
-                chosen = _whole(key, value, 0, len(self.live.uris) - 1)
+                chosen = whole(key, value, 0, len(self.live.uris) - 1)
             elif key in ("mute", "unmute", "solo", "unsolo"):
-                mix = _toggled(mix, key, _whole(key, value, 1, 1 << 53))
+                mix = toggled(mix, key, whole(key, value, 1, 1 << 53))
             elif key == "gain_db":
-                mix = _with_gain(mix, value)
+                mix = with_gain(mix, value)
             elif key == "bed_db":
-                mix = replace(mix, bed_db=_number(key, value, *_GAIN_RANGE_DB))
+                mix = replace(mix, bed_db=number(key, value, *GAIN_RANGE_DB))
             elif key in ("test_tones", "night"):
                 if not isinstance(value, bool):
                     raise ConfigError(f"{key} must be true or false")
@@ -198,7 +207,8 @@ class Server:
                 prompt = value
             else:
                 raise ConfigError(f"unknown command {key!r}")
-        self.mix = mix
+        if mix != self.playout.mix:
+            self.playout.mix = mix
         if (rules, prompt) != (self._rules, self._prompt):
             self._rules, self._prompt = rules, prompt
             self.live.labeller = Labeller(rules, prompt)
@@ -216,10 +226,14 @@ class Server:
         async with self._switching:
             if name == self._room:
                 return
-            renderer = self._soundscape.renderer
-            prepared = await asyncio.to_thread(lambda: renderer.prepare_room(load_bank(self.options.bank(name))))
-            self.playout.submit(lambda soundscape: soundscape.renderer.switch_room(prepared))
+            self.playout.enter(await asyncio.to_thread(self._bank, name))
             self._room = name
+
+    def _bank(self, name: str) -> Path:
+        """Directory of a room's bank, built if need be and looked at: what is damaged is to be known here and now."""
+        directory = self.options.bank(name).absolute()
+        load_bank(directory)
+        return directory
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +244,7 @@ class Server:
         Raises:
             OutputError: the address cannot be listened on.
         """
-        # Short turns for the interpreter lock: the audio thread needs it every 10 ms.
+        # Short turns for the interpreter lock: the event loop needs it every 10 ms to pass packets on.
         interval_s = sys.getswitchinterval()
         sys.setswitchinterval(0.001)
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_DRAIN_S)
@@ -244,6 +258,7 @@ class Server:
                 raise OutputError(f"cannot listen on {self.options.host}:{self.options.port}: {reason}") from error
             port = runner.addresses[0][1]
             self.playout.start()
+            await asyncio.to_thread(warm_up_vision)
             await self.live.start()
             host = self.options.host
             yield f"http://{f'[{host}]' if ':' in host else host}:{port}/"
@@ -253,7 +268,7 @@ class Server:
             await runner.cleanup()
             await self.sessions.close_all()
             await self.live.stop()
-            await asyncio.to_thread(self.playout.stop)
+            await self.playout.stop()
             sys.setswitchinterval(interval_s)
 
     def _application(self) -> web.Application:
@@ -333,34 +348,30 @@ async def serve(options: ServerOptions, clock: Clock) -> None:
     Raises:
         EarshotError: anything the user can act on.
     """
-    _ask_for_attention()
+    ahead_of_others()
+    in_real_time(EVENT_LOOP)
     # A full collection over everything that was imported stops all threads for 80 ms and more; that all stays anyway.
     gc.collect()
     gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
     try:
         server = Server(options, clock)
         async with server.running() as url:
-            options.ready(url)
-            await stop.wait()
+            stopped = asyncio.create_task(stop.wait())
+            playing = asyncio.create_task(server.playout.ready())
+            await asyncio.wait((stopped, playing), return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                playing.cancel()
+            else:
+                playing.result()
+                options.ready(url)
+                await stopped
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-def _ask_for_attention() -> None:
-    """Ahead of ordinary programs, where the system allows it; threads that are started later inherit it.
-
-    The audio thread has real-time priority, but it needs the interpreter lock, and whoever holds that must not be kept
-    waiting by a busy machine either.
-    """
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
-    except OSError:
-        logger.info("no permission to raise the priority of the process")
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(signal_number)
 
 
 async def _send_pictures(socket: web.WebSocketResponse, get: Callable[[], Any]) -> None:
@@ -414,29 +425,3 @@ async def _sdp(request: web.Request) -> str:
 def _created(endpoint: str, session_id: str, answer: str) -> web.Response:
     headers = {**_CORS, "Location": f"{endpoint}/{session_id}"}
     return web.Response(status=201, text=answer, content_type=_SDP, headers=headers)
-
-
-def _whole(key: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{key} must be a whole number from {low} to {high}")
-    return value
-
-
-def _number(key: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"{key} must be a number from {low:g} to {high:g}")
-    return float(value)
-
-
-def _toggled(mix: Mix, key: str, source_id: int) -> Mix:
-    changed = {"mute": mix.muted, "unmute": mix.muted, "solo": mix.solo, "unsolo": mix.solo}[key]
-    ids = changed - {source_id} if key.startswith("un") else changed | {source_id}
-    return replace(mix, muted=ids) if key.endswith("mute") else replace(mix, solo=ids)
-
-
-def _with_gain(mix: Mix, value: Any) -> Mix:
-    if not isinstance(value, dict) or set(value) != {"id", "db"}:
-        raise ConfigError('gain_db must be {"id": ID, "db": DECIBELS}')
-    source_id = _whole("gain_db.id", value["id"], 1, 1 << 53)
-    level = _number("gain_db.db", value["db"], *_GAIN_RANGE_DB)
-    return replace(mix, gain_db={**(mix.gain_db or {}), source_id: level})

@@ -1,14 +1,16 @@
-"""Coroutine tests, and the promise that no test leaves a task or a thread behind."""
+"""Coroutine tests, and the promise that no test leaves a task, a thread or an audio process behind."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -50,6 +52,28 @@ def no_thread_is_left() -> Iterator[None]:
     while left := [t for t in threading.enumerate() if t not in before and not t.name.startswith("pytest")]:
         if time.monotonic() > deadline:
             pytest.fail(f"threads left running: {left}")
+        time.sleep(0.02)
+
+
+def audio_processes() -> set[int]:
+    """Process ids of those that the tests, or the programs they started, have running."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "stream.audio_process" in child.cmdline():
+                found.add(child.pid)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_audio_process_is_left() -> Iterator[None]:
+    """Fail a test that leaves one running."""
+    before = audio_processes()
+    yield
+    deadline = time.monotonic() + _GRACE_S
+    while left := audio_processes() - before:
+        if time.monotonic() > deadline:
+            pytest.fail(f"audio processes left running: {left}")
         time.sleep(0.02)
 
 

@@ -1,12 +1,15 @@
 """`earshot serve` as a process: options, configuration, signals."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
 import subprocess
+import time
 
 import aiohttp
+import psutil
 import pytest
 
 from tests.program import COMMAND, earshot, environment, refused
@@ -51,13 +54,22 @@ def test_a_wrong_configuration_names_what_is_wrong(cache, tmp_path, content, rea
     assert reason in refused(earshot("serve", "--config", path, cache=cache), 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_program_serves_a_configuration_and_stops_cleanly(cache, bank_dir, tmp_path, number):
+def running(pid):
+    """Whether a process is there; an orphan that nobody has buried is not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_program_serves_a_configuration_and_ends_with_all_that_is_its_own(cache, bank_dir, tmp_path, number):
     config = tmp_path / "earshot.toml"
     config.write_text('source = ["synthetic:orbit"]\nport = 0\nlabel = ["any=rain"]\nhfov_deg = 80\n')
     process = subprocess.Popen(
         [*COMMAND, "serve", "--config", str(config)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(cache),
+        process_group=0,
     )  # fmt: skip
     line = process.stdout.readline()
     url = re.search(r"http://127\.0\.0\.1:\d+/", line)
@@ -73,11 +85,18 @@ def test_the_program_serves_a_configuration_and_stops_cleanly(cache, bank_dir, t
                 await asyncio.sleep(0.1)
 
     state = asyncio.run(look())
-    process.send_signal(number)
+    audio = state["playout"]["pid"]
+    assert running(audio)
+    # As a terminal does it: to the whole group.
+    os.killpg(process.pid, number)
     out, err = process.communicate()
-    assert process.returncode == 0
+    while running(audio):
+        time.sleep(0.02)
     assert "Traceback" not in err + out
-    assert "earshot: stopped" in err
+    assert "audio process" not in err
+    if number != signal.SIGKILL:
+        assert process.returncode == 0
+        assert "earshot: stopped" in err
     assert state["input"] == "synthetic:orbit"
     assert state["labels"] == ["any=rain"]
     assert set(state["voices"].values()) == {"rain"}

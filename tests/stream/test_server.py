@@ -176,14 +176,14 @@ async def test_mute_solo_gain_labels_and_prompt(options):
         for body in ({"mute": number}, {"solo": number}, {"gain_db": {"id": number, "db": -6}}, {"bed_db": -10}):
             status, text = await command(web, **body)
             assert status == 200, text
-        assert server.mix.muted == server.mix.solo == {number}
-        assert server.mix.gain(number) == 0.0
+        assert server.playout.mix.muted == server.playout.mix.solo == {number}
+        assert server.playout.mix.gain(number) == 0.0
         await command(web, unmute=number, unsolo=number)
-        assert server.mix.gain(number) == pytest.approx(10 ** (-6 / 20))
-        assert server.mix.bed_db == -10
+        assert server.playout.mix.gain(number) == pytest.approx(10 ** (-6 / 20))
+        assert server.playout.mix.bed_db == -10
         for night in (True, False):
             status, text = await command(web, night=night)
-            assert (status, json.loads(text)["night"], server.mix.night) == (200, night, night)
+            assert (status, json.loads(text)["night"], server.playout.mix.night) == (200, night, night)
         status, _ = await command(web, labels=["any=tractor"])
         assert status == 200
         await until(lambda: any(s.label == "tractor" for s in server.live.scene().sources), "the new name")
@@ -193,7 +193,7 @@ async def test_mute_solo_gain_labels_and_prompt(options):
 
 async def test_wrong_commands_change_nothing_and_say_why(options):
     async with serving(options) as (server, web):
-        before = server.mix
+        before = server.playout.mix
         for body, reason in (
             ({}, "at least one"),
             ({"jump": 1}, "jump"),
@@ -211,7 +211,7 @@ async def test_wrong_commands_change_nothing_and_say_why(options):
             status, text = await command(web, **body)
             assert (status, text.count("\n")) == (400, 1), body
             assert reason in text
-        assert server.mix is before
+        assert server.playout.mix is before
         async with web.post("/api/command", data="{", headers={"Content-Type": "application/json"}) as answer:
             assert answer.status == 400
         async with web.post("/api/command", data="{}") as answer:
@@ -243,6 +243,7 @@ async def test_the_room_can_be_changed_while_it_plays(options):
                 assert answer.status == 400
         await viewer.close()
         assert server.playout.stats.blocks > 40
+        assert server.playout.stats.missing == 0
 
 
 # -- WHEP -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from engines.soundscape import CHANNEL_TONES_HZ
 from engines.specs import BLOCK, CHANNELS_5_1, SAMPLE_RATE_HZ
 from stream.fanout import Fanout
 from stream.latest import Closed, Latest
-from stream.opus import OpusEncoder
+from stream.opus import OpusEncoder, packet
 from stream.sdp import OfferError, check_offer, hide_multiopus, offers_multiopus, restore_multiopus
 from stream.tracks import PacketTrack
 
@@ -85,7 +85,7 @@ def tones(n_blocks):
 def encoded(signal, layout):
     encoder = OpusEncoder(layout)
     blocks = np.split(signal, signal.shape[1] // BLOCK, axis=1)
-    return encoder, [encoder.encode(block, 7 + i) for i, block in enumerate(blocks)]
+    return encoder, [packet(encoder.encode(block), 7 + i) for i, block in enumerate(blocks)]
 
 
 def decoded(encoder, packets):
