@@ -66,11 +66,10 @@ def test_narrow_registers_give_the_same():
         "assert spectral.WIDTH == 8; "
         "x, h = material(1, 9, 5, 20_000, n=30_000); np.save('{}', Convolver(h).step(x))"
     )
-    if "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
+    features = "+avx,+avx2,+fma" if "avx2" in Path("/proc/cpuinfo").read_text() else "+sse2"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "y.npy"
-        narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma", "NUMBA_CACHE_DIR": folder}
+        narrow = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": folder}
         subprocess.run([sys.executable, "-c", program.format(path)], check=True, env={**os.environ, **narrow})
         x, h = material(1, 9, 5, 20_000, n=30_000)
         assert np.abs(np.load(path) - Convolver(h).step(x)).max() <= 1e-6 * np.abs(np.load(path)).max()

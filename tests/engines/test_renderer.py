@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,31 @@ def test_slots_are_independent_and_add_up(bank):
             play(Renderer(bank, [make_layout("5.1")], 1), dry[slot : slot + 1], lambda _, a=azimuth: place(azimuth=a))
         )
     assert np.abs(both - sum(alone)).max() < 1e-5
+
+
+def test_renderers_in_threads_equal_one_alone(bank):
+    def moved(seed):
+        dry = noise(0.5, n=3, seed=seed)
+        return play(Renderer(bank, [make_layout("5.1")], 3), dry, lambda i: place(3, azimuth=np.arange(3) * 90 + 2 * i))
+
+    alone = [moved(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for together, expected in zip(pool.map(moved, range(4)), alone, strict=True):
+            np.testing.assert_array_equal(together, expected)
+
+
+def test_with_doppler_sound_takes_its_time_and_shifts(bank):
+    def played(dry, distance_at):
+        renderer = Renderer(replace(bank, wet_db=-200.0), [make_layout("5.1")], 1, doppler=True)
+        return play(renderer, dry, lambda i: place(azimuth=0, distance=distance_at(i / 100)))[2]
+
+    click = np.zeros((1, 9600), np.float32)
+    click[0, 4800] = 1
+    near, far = (int(np.abs(played(click, lambda _, d=d: d)).argmax()) for d in (2.0, 12.0))
+    assert far - near == pytest.approx(10 / 343 * SAMPLE_RATE_HZ, abs=2)
+    going = played(tone(1.5, 1000), lambda t: 5 + 15 * t)[SAMPLE_RATE_HZ:]
+    spectrum = np.abs(np.fft.rfft(going * np.hanning(len(going))))
+    assert spectrum.argmax() * SAMPLE_RATE_HZ / len(going) == pytest.approx(1000 * (1 - 15 / 343), abs=3)
 
 
 def test_reset_lets_the_next_source_start_where_it_is(bank):
