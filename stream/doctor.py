@@ -15,6 +15,7 @@ from typing import Literal
 import av
 
 from engines.spatial.hrtf import SYSTEM_SOFA
+from engines.spatial.spectral import WIDTH
 from stream.opus import OpusEncoder
 from stream.priority import AUDIO, in_real_time
 
@@ -145,7 +146,8 @@ def _realtime() -> Finding:
 def _cores() -> Finding:
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
     vectors = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
-    return Finding("ok", "processor", f"{os.cpu_count()} cores, {platform.machine()}, {vectors}")
+    used = f"convolution in vectors of {WIDTH} floats"
+    return Finding("ok", "processor", f"{os.cpu_count()} cores, {platform.machine()}, {vectors}; {used}")
 
 
 def _cpuinfo() -> list[str]:
