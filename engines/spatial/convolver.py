@@ -103,11 +103,12 @@ def _block_memory(n_in: int, n_out: int, block: int, n_tiles: int, n_parts: int,
 
 
 @njit(cache=True, nogil=True)
-def _advance(x, y, late, history, responses, outs, memory, numbers):
+def _advance(x, silent, y, late, history, responses, outs, memory, numbers):
     """Take n more samples of the running block and give the n output samples that they complete.
 
     Args:
         x: float32 (n_in, n); the block has room for them.
+        silent: bool (n_in,), rows of x that are known to be zero.
         y: float32 (n_out, n), result.
         late: float32 (n_out, block), what the later stages give to this block.
         history: float32 (n_in, samples), ring of whole blocks for the later stages; may be empty.
@@ -120,7 +121,7 @@ def _advance(x, y, late, history, responses, outs, memory, numbers):
     n_out, block = late.shape
     n_tiles, n_parts, _, n_summed = responses.shape[:4]
     n_bins, rows, tile = block + 1, max(n_in, n_out), 2 * WIDTH
-    window, at = _cut(memory, 0, n_in, 2 * block)  # the previous block and the running one, zero where not yet known
+    window, at = _cut(memory, 0, n_in, 2 * block)  # the previous block and what is known of the running one
     scratch, at = _cut(memory, at, rows, 2 * block)
     flat_spectra, at = _cut(memory, at, rows, n_tiles * tile)
     flat_pair, at = _cut(memory, at, 1, 4 * block)
@@ -142,8 +143,9 @@ def _advance(x, y, late, history, responses, outs, memory, numbers):
             alive[i] -= 1
         # Without an early exit, so that the loop becomes vector instructions: most inputs of a grid are silent.
         sounds = False
-        for k in range(n):
-            sounds |= abs(x[i, k]) > _NOTHING
+        if not silent[i]:
+            for k in range(n):
+                sounds |= abs(x[i, k]) > _NOTHING
         if sounds:
             alive[i] = numbers[_RINGS_OUT]
         if alive[i] > 0:
@@ -162,10 +164,19 @@ def _advance(x, y, late, history, responses, outs, memory, numbers):
         head = numbers[_HEAD]
         for j in range(n_active):
             to, taken, copy = window[active[j]], x[active[j]], scratch[j]
-            for k in range(n):
-                to[block + fill + k] = taken[k] if abs(taken[k]) > _NOTHING else np.float32(0.0)
-            for k in range(2 * block):
+            for k in range(block + fill):
                 copy[k] = to[k]
+            for k in range(n):
+                copy[block + fill + k] = taken[k] if abs(taken[k]) > _NOTHING else np.float32(0.0)
+            for k in range(block + fill + n, 2 * block):
+                copy[k] = np.float32(0.0)
+            # What comes next goes on behind it, or begins behind the whole block.
+            if fill + n < block:
+                for k in range(n):
+                    to[block + fill + k] = copy[block + fill + k]
+            else:
+                for k in range(block):
+                    to[k] = copy[block + k]
         r2c(scratch[:n_active], spectra[:n_active, :n_bins], _AXIS, True, 1.0, 1)
         write_lines(spectra, 0, n_active, active, lines, head)
         # What the running block itself gives is not final before the block is full.
@@ -182,14 +193,10 @@ def _advance(x, y, late, history, responses, outs, memory, numbers):
     if fill + n < block:
         numbers[_FILL] = fill + n
         return
-    at = turn * block % max(history.shape[1], 1)
-    for j in range(n_active):
-        row = window[active[j]]
-        for k in range(block):
-            row[k] = row[block + k]
-            row[block + k] = np.float32(0.0)
-        if history.shape[1] > 0:
-            history[active[j], at : at + block] = row[:block]
+    if history.shape[1] > 0:
+        at = turn * block % history.shape[1]
+        for j in range(n_active):
+            history[active[j], at : at + block] = window[active[j], :block]
     sums[now] = np.float32(0.0)
     numbers[_FILL] = 0
     numbers[_TURN] = turn + 1
@@ -370,6 +377,7 @@ class Convolver:
             for n_blocks, (start, end) in zip(stages, pairwise(ends), strict=True)
             if n_taps > start
         ]
+        self._none_silent = np.zeros(self.n_in, np.bool_)
         self.state = self._fresh_state()
 
     @property
@@ -402,24 +410,33 @@ class Convolver:
         """Forget the past: the next output equals that of a new convolver."""
         self.state = self._fresh_state()
 
-    def step(self, x: Float32) -> Float32:
-        """The next samples: float32 (n_in, n) -> (n_out, n), any n; any cut of a signal gives the same output."""
+    def step(self, x: Float32, silent: NDArray[np.bool_] | None = None) -> Float32:
+        """The next samples; any cut of a signal gives the same output.
+
+        Args:
+            x: float32 (n_in, n), any n.
+            silent: bool (n_in,), rows of x that are known to be zero; None where nothing is known.
+
+        Returns:
+            float32 (n_out, n).
+        """
         n = x.shape[1]
         y = np.empty((self.n_out, n), np.float32)
+        silent = self._none_silent if silent is None else silent
         if n == self.block and self.state.numbers[_FILL] == 0:
-            self._take(x, y)
+            self._take(x, silent, y)
             return y
         done = 0
         while done < n:
             take = min(n - done, self.block - int(self.state.numbers[_FILL]))
             # A kernel is compiled once more for arrays with gaps: rather copy.
             piece = np.empty((self.n_out, take), np.float32)
-            self._take(np.ascontiguousarray(x[:, done : done + take]), piece)
+            self._take(np.ascontiguousarray(x[:, done : done + take]), silent, piece)
             y[:, done : done + take] = piece
             done += take
         return y
 
-    def _take(self, x: Float32, y: Float32) -> None:
+    def _take(self, x: Float32, silent: NDArray[np.bool_], y: Float32) -> None:
         """Samples of one block."""
         state = self.state
         if self._stages and state.numbers[_FILL] == 0:
@@ -427,4 +444,4 @@ class Convolver:
             for (n_blocks, responses), (memory, numbers) in zip(self._stages, state.stages, strict=True):
                 _work(n_blocks, state.late, first, state.history, responses, self._outs, memory, numbers, state.numbers)
                 first = False
-        _advance(x, y, state.late, state.history, self._head, self._outs, state.memory, state.numbers)
+        _advance(x, silent, y, state.late, state.history, self._head, self._outs, state.memory, state.numbers)

@@ -278,7 +278,7 @@ class _Reverb:
         """Reflections in the five main channels, float32 (5, BLOCK), of low + high (n_slots, BLOCK)."""
         _to_grid(low, high, now, active, self.level, self.bank.near_m, self.bank.far_m, self.points, self.gains,
                  self._grid, self._used, self._mono)  # fmt: skip
-        wet = self.early.step(self._grid)
+        wet = self.early.step(self._grid, ~self._used)
         wet += self.late.step(tail_input)
         return wet
 
